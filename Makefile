@@ -1,0 +1,30 @@
+# make lab: work through the notebooks.  make test: prove that all of it holds.
+PYTHON ?= python3
+EXTRAS ?= test
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: lab test notebooks lint clean
+
+lab: $(VENV)/installed
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+notebooks: $(VENV)/installed
+	$(BIN)/python tools/notebooks.py
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV)
+
+# installed anew only when the list of dependencies, or the tested versions, change
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	touch $@

@@ -1,0 +1,7 @@
+"""Spiking neural networks in small, exact pieces: the package behind the notebooks.
+
+Import the piece you need, ``from snn_helpers import encoding, neurons, plots``. Data flows
+``data -> encoding -> networks -> training / plots / widgets``; time is always the first axis, [T, B, ...].
+"""
+
+__version__ = "0.1.0"

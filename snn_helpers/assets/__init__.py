@@ -1,0 +1,30 @@
+"""Files that come with the package, each held to its checksum.
+
+digits-*.gz      the first 10,000 MNIST training images and labels (LeCun, Cortes, Burges), by tools/make_sample.py
+*.safetensors    weights of recorded runs, by ``python -m snn_helpers train ... --weights``; the file's header says which
+"""
+
+import hashlib
+from importlib.resources import files
+
+SHA256 = {
+    "digits-images.gz": "11a772a6dc925b05dd399880865d80fdc378f1482a27072a7fe2c10be2367eda",
+    "digits-labels.gz": "4e8b4ac90e302aa725dd50c14268e8630d3941e30cf889ea15dfa1a6dedf8665",
+}
+
+
+def read(name):
+    """The bytes of a bundled file, after comparing its checksum.
+
+    >>> len(read("digits-labels.gz"))
+    4997
+    """
+    if name not in SHA256:
+        raise ValueError(f"assets: there is no bundled file {name!r}. There are: {', '.join(SHA256)}.")
+    content = (files(__name__) / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != SHA256[name]:
+        raise ValueError(
+            f"assets: {name} is not the file that came with the package (its checksum differs). "
+            "Install the package again, or restore the file with git checkout."
+        )
+    return content

@@ -1,0 +1,179 @@
+"""Handwritten digits as tensors: 10,000 that come with the package, or all 70,000 of MNIST.
+
+MNIST is by Y. LeCun, C. Cortes and C. J. C. Burges (LeCun et al. 1998, doi 10.1109/5.726791).
+"""
+
+import gzip
+import hashlib
+import os
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from snn_helpers import assets
+
+BUNDLED = "bundled"
+# md5 of the unpacked official files, and how many digits each part has
+_PARTS = {
+    True: ("train", 60_000, "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"),
+    False: ("t10k", 10_000, "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"),
+}
+_REMEDY = "Delete it and run: python -m snn_helpers download. Or use the bundled digits: root='bundled'."
+
+
+class Digits(NamedTuple):
+    """``images`` uint8 [N, 28, 28], ``labels`` int64 [N], and ``source``: one line that says where they come from."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    source: str
+
+
+def cache():
+    """The folder that ``python -m snn_helpers download`` fills."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "snn_helpers" / "mnist"
+
+
+def mnist(train=True, *, root=None):
+    """The training digits, or the test digits.
+
+    Looked for in this order: ``root``; the folder named by the environment variable SNN_DATA_DIR; the cache that
+    ``python -m snn_helpers download`` fills; the bundled digits. ``root="bundled"`` takes the bundled ones at once,
+    which makes a result the same on every machine. A folder that was named but does not hold the files is an error.
+
+    The bundled digits are the first 10,000 training images of MNIST; every fifth of each class is kept for
+    testing, so train and test are 8,000 and 2,000, fixed and stratified. Accuracy on those 2,000 is not
+    accuracy on MNIST's own 10,000 test images.
+
+    Returns
+    -------
+    Digits(images, labels, source)
+
+    >>> digits = mnist(train=False, root="bundled")
+    >>> digits.images.shape, digits.source
+    (torch.Size([2000, 28, 28]), 'bundled sample of MNIST: 2,000 test digits')
+    """
+    folder = root or os.environ.get("SNN_DATA_DIR") or None
+    if folder is None and _find(cache(), _PARTS[train][0], "images-idx3"):
+        folder = cache()
+    if folder is None or str(folder) == BUNDLED:
+        return _bundled(train)
+    return _folder(Path(folder), train)
+
+
+def batches(digits, batch_size, *, shuffle=False, seed=0, device=None):
+    """Yield (images, labels) batch by batch, the last one smaller if need be: no digit is left out.
+
+    images : float [B, 1, 28, 28] in [0, 1];  labels : int64 [B];  both on ``device``.
+    With ``shuffle`` the order is drawn anew from ``seed``.
+
+    >>> [len(y) for _, y in batches(mnist(train=False, root="bundled"), 900)]
+    [900, 900, 200]
+    """
+    if batch_size < 1:
+        raise ValueError(f"batches: batch_size must be at least 1, got {batch_size}.")
+    count = len(digits.labels)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)) if shuffle else torch.arange(count)
+    for index in order.split(batch_size):
+        images = digits.images[index].to(device).unsqueeze(1).float().div_(255)
+        yield images, digits.labels[index].to(device)
+
+
+def download():
+    """Fetch the full MNIST through torchvision into ``cache()`` and return that folder.
+
+    Everything goes to a temporary folder first and moves over only when whole and checked, so a download
+    that fails leaves nothing behind.
+    """
+    from torchvision.datasets import MNIST  # here, because importing torchvision takes seconds
+
+    cache().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache().parent) as partial:
+        MNIST(partial, download=True)
+        files = Path(partial) / "MNIST" / "raw"
+        for train in True, False:
+            _folder(files, train)
+        whole = Path(partial) / "whole"
+        whole.mkdir()
+        for path in files.glob("*.gz"):
+            path.rename(whole / path.name)
+        shutil.rmtree(cache(), ignore_errors=True)
+        whole.rename(cache())
+    return cache()
+
+
+def _bundled(train):
+    images, labels = (_parse(gzip.decompress(assets.read(n)), n) for n in ("digits-images.gz", "digits-labels.gz"))
+    by_class = torch.from_numpy(labels.astype(np.int64)).argsort(stable=True)
+    test = torch.zeros(len(labels), dtype=torch.bool)
+    test[by_class[4::5]] = True
+    return _digits(images, labels, f"bundled sample of MNIST: {8000 if train else 2000:,} {_kind(train)} digits", test != train)
+
+
+def _folder(folder, train):
+    part, count, *md5 = _PARTS[train]
+    arrays = []
+    for kind, official in zip(("images-idx3", "labels-idx1"), md5):
+        path = _find(folder, part, kind)
+        if path is None:
+            raise FileNotFoundError(
+                f"mnist: wanted {part}-{kind}-ubyte (or .gz) in {folder}, found no such file. Name the folder that "
+                "holds MNIST's files (root=, SNN_DATA_DIR), or run: python -m snn_helpers download."
+            )
+        content = _unpack(path)
+        array = _parse(content, path)
+        if len(array) == count and hashlib.md5(content).hexdigest() != official:
+            raise ValueError(f"mnist: {path} has the size of MNIST's file but not its content (md5 differs). {_REMEDY}")
+        arrays.append(array)
+    images, labels = arrays
+    if images.shape[1:] != (28, 28) or labels.ndim != 1 or len(images) != len(labels):
+        raise ValueError(
+            f"mnist: wanted images [N, 28, 28] and labels [N], got {list(images.shape)} and {list(labels.shape)} "
+            f"in {folder}. {_REMEDY}"
+        )
+    if labels.size and labels.max() > 9:
+        raise ValueError(f"mnist: labels must be 0 to 9, got {labels.max()} in {folder}. {_REMEDY}")
+    name = "MNIST" if len(labels) == count else "digits from IDX files"
+    return _digits(images, labels, f"{name}: {len(labels):,} {_kind(train)} digits in {folder}")
+
+
+def _digits(images, labels, source, keep=slice(None)):
+    return Digits(torch.tensor(images)[keep], torch.from_numpy(labels.astype(np.int64))[keep], source)
+
+
+def _kind(train):
+    return "training" if train else "test"
+
+
+def _find(folder, part, kind):
+    for place in folder, folder / "MNIST" / "raw":
+        for name in f"{part}-{kind}-ubyte", f"{part}-{kind}-ubyte.gz":
+            if (place / name).is_file():
+                return place / name
+    return None
+
+
+def _unpack(path):
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"mnist: {path} is truncated or damaged ({error}). {_REMEDY}") from error
+
+
+def _parse(content, name):
+    """An IDX file of bytes: two zeros, 8 (unsigned byte), number of axes, each axis as 4 bytes, then the values."""
+    if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
+        raise ValueError(f"mnist: {name} is not an IDX file of bytes (it starts with {content[:4].hex(' ')}). {_REMEDY}")
+    shape = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(content[3])]
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
+    if values.size != np.prod(shape, dtype=np.int64):
+        raise ValueError(f"mnist: {name} should hold {shape} values, got {values.size}: it is truncated or damaged. {_REMEDY}")
+    return values.reshape(shape)

@@ -1,0 +1,172 @@
+"""From numbers to spikes: four ways to turn an image (or a signal) into [T, ...]. Time is the first axis."""
+
+import torch
+
+from snn_helpers.memory import empty
+
+_CHUNK = 2**20  # random bytes drawn at a time: they stay in the cache between the draw and the comparison
+
+
+def poisson(image, steps, *, gain=1.0, generator=None):
+    """Spike at each step with probability ``p = min(1, gain * image)``, every step independent of the others.
+
+    One Bernoulli draw a pixel and step, the discrete form of a Poisson spike train (Heeger 2000,
+    "Poisson model of spike generation"). The probability is exact to 2**-32, both ends included: a pixel
+    of 0 never fires and ``p = 1`` fires at every step. On the CPU a random byte is compared with the whole part of 256 p; only where
+    the two are equal (one draw in 256) does a second draw decide about the fractional part.
+
+    Parameters
+    ----------
+    image : float tensor of any shape, values in [0, 1]
+    steps : number of time steps T, at least 1
+    gain : factor on the probability, at least 0
+    generator : ``torch.Generator`` on the image's device; the same seed gives the same spikes
+
+    Returns
+    -------
+    tensor [T, *image.shape] of 0 and 1, in the dtype and on the device of the image
+
+    >>> poisson(torch.tensor([0.0, 1.0]), steps=3).tolist()
+    [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+    """
+    _check("poisson", image, steps)
+    if not 0 <= gain < float("inf"):
+        raise ValueError(f"poisson: gain must be a finite number of at least 0, got {gain}. It multiplies the probability; 1 leaves it.")
+    probability = (image.detach() * gain).clamp(max=1)
+    shape = (steps, *image.shape)
+    if image.device.type != "cpu":
+        draws = torch.rand(shape, generator=generator, device=image.device)
+        return (draws < probability).to(image.dtype)
+    return _bernoulli_bytes(probability.flatten(), steps, generator).to(image.dtype).view(shape)
+
+
+def _bernoulli_bytes(probability, steps, generator):
+    n = probability.numel()
+    scaled = probability.float() * 256
+    whole = scaled.floor().clamp_(max=255)  # p = 1 is 255 and a fractional part of 1, which always fires
+    fraction = scaled - whole
+    whole = whole.to(torch.uint8)
+    spikes = empty((steps, n))
+    rows = max(1, min(steps, _CHUNK // max(n, 1)))
+    words = torch.empty((rows * n + 7) // 8, dtype=torch.int64)
+    tied = torch.zeros(8 * len(words), dtype=torch.bool)
+    for out in spikes.split(rows):
+        # from the lowest int64 up to None: all 64 bits are random (a plain random_() leaves the top one at 0)
+        words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
+        draws = words.view(torch.uint8)[: out.numel()].view_as(out)
+        torch.lt(draws, whole, out=out)
+        torch.eq(draws, whole, out=tied[: out.numel()].view_as(out))
+        tied[out.numel() :] = False
+        # ties are rare, so look for them eight at a time
+        at = (tied.view(torch.int64).nonzero() * 8 + torch.arange(8)).flatten()
+        at = at[tied[at]]
+        out.view(-1)[at] = (torch.rand(len(at), generator=generator) < fraction[at % n]).float()
+    return spikes
+
+
+def latency(image, steps, *, tau=5.0, cutoff=0.01):
+    """One spike a pixel, the brighter the earlier, at ``t = tau ln(x / (x - cutoff))`` rounded to a step.
+
+    That is when an RC circuit with time constant tau, charged by the current x, crosses ``cutoff``
+    (Eshraghian et al. 2023, section III-A). Pixels at or under the cutoff, and those that would fire
+    after the last step, stay silent.
+
+    Parameters
+    ----------
+    image : float tensor of any shape, values in [0, 1]
+    steps : number of time steps T
+    tau : time constant in steps, above 0
+    cutoff : smallest pixel value that can fire, between 0 and 1
+
+    Returns
+    -------
+    tensor [T, *image.shape] of 0 and 1, at most one spike a pixel
+
+    >>> latency(torch.tensor([1.0, 0.02, 0.0]), steps=5).argmax(0).tolist()
+    [0, 3, 0]
+    """
+    _check("latency", image, steps)
+    if not 0 < tau < float("inf"):
+        raise ValueError(f"latency: tau must be above 0 (in steps), got {tau}.")
+    if not 0 < cutoff < 1:
+        raise ValueError(f"latency: cutoff must lie between 0 and 1, got {cutoff}. Pixels at or under it never fire.")
+    image = image.detach()
+    when = (tau * torch.log(image / (image - cutoff))).round()
+    when = torch.where(image > cutoff, when, steps)
+    time = torch.arange(steps, device=image.device).view(-1, *[1] * image.ndim)
+    return (time == when).to(image.dtype)
+
+
+def delta(signal, threshold=0.1):
+    """Spikes where the signal changes: +1 for a rise of at least ``threshold`` since the step before, -1 for a fall.
+
+    This is what an event camera sends (Lichtsteiner et al. 2008), one pixel of it. A constant signal is silent,
+    and so is the first step, which has no step before it.
+
+    Parameters
+    ----------
+    signal : float tensor [T, ...]
+    threshold : smallest change that counts, above 0, in the unit of the signal
+
+    Returns
+    -------
+    tensor [T, ...] of -1, 0 and 1
+
+    >>> delta(torch.tensor([0.0, 0.5, 0.55, 0.1])).tolist()
+    [0.0, 1.0, 0.0, -1.0]
+    """
+    if not torch.is_tensor(signal) or not signal.is_floating_point() or signal.ndim == 0:
+        raise TypeError(f"delta: signal must be a float tensor [T, ...], got {_describe(signal)}.")
+    if not 0 < threshold < float("inf"):
+        raise ValueError(f"delta: threshold must be above 0, got {threshold}.")
+    if not torch.isfinite(signal).all():
+        raise ValueError("delta: signal must be finite, got NaN or infinity. Find where it was divided by zero.")
+    change = torch.diff(signal.detach(), dim=0, prepend=signal[:1].detach())
+    return (change >= threshold).to(signal.dtype) - (change <= -threshold).to(signal.dtype)
+
+
+def direct(image, steps):
+    """The image itself at every step, as a current: no spikes and no noise. A view, nothing is copied.
+
+    Parameters
+    ----------
+    image : float tensor of any shape and range (it is a current, so normalised images are welcome)
+    steps : number of time steps T
+
+    Returns
+    -------
+    tensor [T, *image.shape] whose time stride is 0
+
+    >>> direct(torch.tensor([0.2, 0.7]), steps=1000).stride(0)
+    0
+    """
+    if not torch.is_tensor(image) or not image.is_floating_point():
+        raise TypeError(f"direct: image must be a float tensor, got {_describe(image)}.")
+    return image.expand(_steps("direct", steps), *image.shape)
+
+
+def _check(name, image, steps):
+    if not torch.is_tensor(image) or not image.is_floating_point():
+        raise TypeError(
+            f"{name}: image must be a float tensor with values in [0, 1], got {_describe(image)}. "
+            "Divide 8-bit pixels by 255."
+        )
+    _steps(name, steps)
+    if not image.numel():
+        return
+    low, high = (value.item() for value in torch.aminmax(image))
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"{name}: image must lie in [0, 1], got [{low:.3g}, {high:.3g}]. "
+            "Undo the normalisation, or use image.clamp(0, 1)."
+        )
+
+
+def _steps(name, steps):
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"{name}: steps must be a whole number of at least 1, got {steps!r}.")
+    return steps
+
+
+def _describe(value):
+    return str(value.dtype) if torch.is_tensor(value) else type(value).__name__

@@ -1,0 +1,76 @@
+"""Spiking networks: weights, then the neuron, repeated. No state between calls: the same input gives the same output."""
+
+import json
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from snn_helpers import assets
+from snn_helpers.neurons import lif
+from snn_helpers.surrogates import atan, fast_sigmoid
+
+
+class SNN(nn.Module):
+    """Layers of weights, each followed by LIF neurons: ``SNN(nn.Linear(784, 10), beta=0.9)(x) -> [Record]``.
+
+    Parameters
+    ----------
+    layers : modules without state that turn [B, ...] into a current [B, ...] (a Linear, or a Sequential of
+        Conv2d and MaxPool2d); they see all time steps at once, folded into the batch
+    beta, threshold, reset, spike : of all neurons, as in ``neurons.lif``
+
+    Called on x [T, B, ...] it returns one Record (spikes and membrane [T, B, ...]) a layer, the last is the output.
+    """
+
+    def __init__(self, *layers, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid()):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.neuron = dict(beta=beta, threshold=threshold, reset=reset, spike=spike)
+
+    def forward(self, x):
+        if not torch.is_tensor(x) or x.ndim < 3:
+            shape = list(x.shape) if torch.is_tensor(x) else type(x).__name__
+            raise ValueError(f"SNN: input must be [T, B, ...], time first, then the batch, got {shape}. Encode the images first.")
+        records = []
+        for i, layer in enumerate(self.layers):
+            try:
+                current = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+            except RuntimeError as error:
+                raise ValueError(
+                    f"SNN: layer {i} ({_name(layer)}) cannot take [T, B, ...] = {list(x.shape)}: {error}. "
+                    "Is time the first axis? Encode the images first, or unsqueeze(1) for a batch of one."
+                ) from error
+            records.append(lif(current, **self.neuron))
+            x = records[-1].spikes
+        return records
+
+    def extra_repr(self):
+        return ", ".join(f"{name}={getattr(value, 'name', value)}" for name, value in self.neuron.items())
+
+
+def single_layer(*, beta=0.5, threshold=1.0, reset="zero", spike=atan()):
+    """784 pixels to 10 neurons without bias: [T, B, 1, 28, 28] -> [Record with [T, B, 10]].
+
+    The network of SpikingJelly's first MNIST tutorial. Its neuron, tau = 2 with a decayed input, is this one with
+    beta = 1 - 1/2 and the input divided by 2.
+    """
+    return SNN(nn.Sequential(nn.Flatten(-3), nn.Linear(784, 10, bias=False)), beta=beta, threshold=threshold, reset=reset, spike=spike)
+
+
+def save_weights(net, path, about):
+    """Write the weights of ``net`` as safetensors; ``about``, a dict that JSON can hold, goes into the file's header."""
+    safetensors.torch.save_file(net.state_dict(), path, metadata={"about": json.dumps(about)})
+
+
+def weights(name):
+    """The bundled weights of a recorded run, ready for ``net.load_state_dict``.
+
+    >>> list(weights("single-layer-fast"))
+    ['layers.0.1.weight']
+    """
+    return safetensors.torch.load(assets.read(f"{name}.safetensors"))
+
+
+def _name(layer):
+    return type(layer[-1] if isinstance(layer, nn.Sequential) else layer).__name__

@@ -1,0 +1,173 @@
+"""Pictures: one verb a concept, ``plots.<verb>(data, ax=None, **style) -> Axes``.
+
+A verb draws on the Axes it is given (or on a new one), returns it, and alters nothing else. Arrays may be torch or
+numpy; time is their first axis. One colour and one mark a meaning, through the whole series, in ``COLORS``.
+"""
+
+import io
+from importlib.resources import files
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import display
+
+# Okabe and Ito's colours, safe for colour-blind readers
+COLORS = {
+    "input": "#E69F00",
+    "membrane": "#0072B2",
+    "spike": "black",
+    "threshold": "#D55E00",
+    "target": "#009E73",
+    "other": "#CC79A7",
+}
+LINES = {
+    "input": dict(color=COLORS["input"]),
+    "membrane": dict(color=COLORS["membrane"]),
+    "threshold": dict(color=COLORS["threshold"], linestyle="--", linewidth=1),
+    "target": dict(color=COLORS["target"], linestyle="-."),
+}
+
+
+def use_style():
+    """Set the series' style for all figures that follow."""
+    plt.style.use(str(files(__package__) / "snn.mplstyle"))
+
+
+def show(picture, sentence):
+    """Show a Figure or Axes as PNG with ``sentence`` under it and as its alt text, then close the figure."""
+    figure = picture if hasattr(picture, "savefig") else picture.figure
+    publish(png(figure), sentence)
+    plt.close(figure)
+
+
+def publish(image, sentence):
+    """Display PNG bytes with their sentence: as alt text for screen readers, and in print for everybody."""
+    display({"image/png": image, "text/plain": sentence}, raw=True, metadata={"image/png": {"alt": sentence}})
+    display({"text/markdown": f"*{sentence}*", "text/plain": sentence}, raw=True)
+
+
+def png(figure):
+    """The figure as PNG bytes, the same for the same figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+    return buffer.getvalue()
+
+
+def image(pixels, ax=None, **style):
+    """A digit: [28, 28] or [1, 28, 28], values in [0, 1] or 0 to 255, white on black."""
+    ax, pixels = _axes(ax), _array(pixels).squeeze()
+    top = 255 if pixels.dtype == np.uint8 else max(1.0, pixels.max(initial=0))
+    ax.imshow(pixels, **{"cmap": "gray", "vmin": 0, "vmax": top, **style})
+    return _bare(ax)
+
+
+def signed_image(values, ax=None, **style):
+    """A map of weights [28, 28]: brown negative, teal positive, white 0, the same scale on both sides."""
+    ax, values = _axes(ax), _array(values).squeeze()
+    top = np.abs(values).max() or 1
+    ax.imshow(values, **{"cmap": "BrBG", "vmin": -top, "vmax": top, **style})
+    return _bare(ax)
+
+
+def spike_map(spikes, ax=None, **style):
+    """How often each pixel fired: [T, 28, 28] or [T, 1, 28, 28] -> the firing rate of each, a share of the steps."""
+    ax, rate = _axes(ax), _array(spikes).mean(0).squeeze()
+    ax.imshow(rate, **{"cmap": "cividis", "vmin": 0, "vmax": 1, **style})
+    return _bare(ax)
+
+
+def raster(spikes, ax=None, **style):
+    """A mark for each spike: [T, N], time across, one row a neuron."""
+    ax, spikes = _axes(ax), _array(spikes)
+    time, neuron = np.nonzero(spikes)
+    size = float(np.clip(180 / max(spikes.shape[1], 1), 1.0, 9.0))
+    ax.plot(time, neuron, **{"marker": "|", "linestyle": "", "color": COLORS["spike"], "markersize": size, **style})
+    ax.set(xlim=(-0.5, len(spikes) - 0.5), ylim=(spikes.shape[1] - 0.5, -0.5), xlabel="time step", ylabel="neuron")
+    return ax
+
+
+def current(values, ax=None, **style):
+    """The input current [T] of one neuron."""
+    ax, values = _axes(ax), _array(values)
+    ax.plot(values, **{"drawstyle": "steps-mid", **LINES["input"], **style})
+    ax.set(xlim=(-0.5, len(values) - 0.5), xlabel="time step", ylabel="current I")
+    return ax
+
+
+def membrane(record, ax=None, *, threshold=1.0, **style):
+    """One neuron's Record ([T]): membrane before reset, threshold, and a mark on top for each spike."""
+    ax = _axes(ax)
+    trace, spiked = _array(record.membrane), np.flatnonzero(_array(record.spikes))
+    ax.plot(trace, **{**LINES["membrane"], **style})
+    ax.axhline(threshold, **LINES["threshold"])
+    low, high = min(0.0, trace.min(initial=0)), max(1.15 * threshold, trace.max(initial=0))
+    ax.plot(spiked, np.full(len(spiked), high + 0.12 * (high - low)), "|", color=COLORS["spike"], markersize=9)
+    ax.set(xlim=(-0.5, len(trace) - 0.5), ylim=(low - 0.05 * (high - low), high + 0.22 * (high - low)))
+    ax.set(xlabel="time step", ylabel="membrane U")
+    return ax
+
+
+def heatmap(values, ax=None, *, threshold=None, label="membrane U", **style):
+    """Many traces as colour: [T, N], time across, one row a neuron; a contour where they cross ``threshold``."""
+    ax, values = _axes(ax), _array(values)
+    picture = ax.imshow(values.T, **{"aspect": "auto", "cmap": "cividis", **style})
+    ax.figure.colorbar(picture, cax=ax.inset_axes([1.02, 0, 0.025, 1]), label=label)
+    if threshold is not None and min(values.shape) > 1 and values.min() < threshold < values.max():
+        ax.contour(values.T, levels=[threshold], colors=COLORS["threshold"], linewidths=0.8)
+    ax.set(xlabel="time step", ylabel="neuron")
+    return ax
+
+
+def bars(values, ax=None, *, highlight=None, **style):
+    """One bar a class: counts or rates [C]; the bar ``highlight`` is green and hatched."""
+    ax, values = _axes(ax), _array(values)
+    drawn = ax.bar(np.arange(len(values)), values, **{"color": COLORS["membrane"], **style})
+    if highlight is not None:
+        drawn[highlight].set(color=COLORS["target"], hatch="//", edgecolor="white")
+    ax.set(xticks=np.arange(len(values)), xlabel="class")
+    return ax
+
+
+def confusion(counts, ax=None, **style):
+    """How often class i (row) was called class j (column): counts [C, C], each row shown as a share of its class."""
+    ax, counts = _axes(ax), _array(counts)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    ax.imshow(share, **{"cmap": "cividis", "vmin": 0, "vmax": 1, **style})
+    for (i, j), count in np.ndenumerate(counts):
+        if count:
+            ax.text(j, i, f"{count:.0f}", ha="center", va="center", fontsize=7, color="black" if share[i, j] > 0.5 else "white")
+    ticks = np.arange(len(counts))
+    ax.set(xticks=ticks, yticks=ticks, xlabel="answer", ylabel="digit")
+    return ax
+
+
+def history(loss, ax=None, *, accuracy=None, epoch_end=None, **style):
+    """Loss of every batch, faint, and its running mean; test accuracy at the end of each epoch, on the right."""
+    ax, loss = _axes(ax), _array(loss)
+    ax.plot(loss, **{"color": COLORS["membrane"], "alpha": 0.25, "linewidth": 0.8, **style})
+    width = max(1, len(loss) // 30)
+    if len(loss) >= width:
+        mean = np.convolve(loss, np.ones(width) / width, "valid")
+        ax.plot(np.arange(len(mean)) + width - 1, mean, color=COLORS["membrane"], label="loss")
+    ax.set(xlabel="batch", ylabel="loss", xlim=(0, max(1, len(loss))))
+    if accuracy:
+        for x, y in zip(epoch_end, accuracy, strict=True):
+            ax.axvline(x, color="0.85", linewidth=1, zorder=0)
+            ax.text(x, 1.0, f"{y:.1%} ", ha="right", va="top", color=COLORS["target"], transform=ax.get_xaxis_transform())
+    return ax
+
+
+def _axes(ax):
+    return plt.subplots()[1] if ax is None else ax
+
+
+def _array(values):
+    return values.detach().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
+
+
+def _bare(ax):
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax

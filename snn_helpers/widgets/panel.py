@@ -1,0 +1,108 @@
+"""Panel: controls around a pure drawing function. Every explorer that runs in Python is one."""
+
+import html
+
+import ipywidgets
+import matplotlib.pyplot as plt
+from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from snn_helpers import plots
+
+
+class Panel(ipywidgets.VBox):
+    """Sliders, a headline and a picture that follows them; in a saved notebook, a static strip in its place.
+
+    Parameters
+    ----------
+    draw : ``draw(axes, **values) -> headline``: draws on cleared axes, returns one line of text with the key number.
+        A pure function of the values of the controls: the same values, the same picture
+    controls : dict name -> control, made by ``slider`` or ``choice``
+    layout : ``layout(figure) -> axes`` (an Axes, or a dict or array of them); made once and reused
+    strip : ``strip() -> Figure``: small multiples over a control's range, for readers without a kernel
+    sentence : what the strip shows: alt text, and one line under the picture
+    size : of the live figure in inches
+    """
+
+    def __init__(self, draw, controls, *, layout=lambda figure: figure.subplots(), strip, sentence, size=(8, 3.2)):
+        plots.use_style()
+        self.draw, self.controls, self.strip, self.sentence = draw, controls, strip, sentence
+        self.figure = Figure(figsize=size)
+        FigureCanvasAgg(self.figure)
+        self.axes = layout(self.figure)
+        self.headline = ipywidgets.HTML()
+        self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
+        super().__init__([*map(_row, controls.values()), self.headline, self.image])
+        for control in controls.values():
+            control.observe(lambda _: self.update(), "value")
+        self.update()
+
+    def values(self):
+        """The controls' values, by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def update(self):
+        """Draw anew from the controls' values. An error shows in the headline, where the learner is looking."""
+        try:
+            for ax in _each(self.axes):
+                ax.clear()
+            text = self.draw(self.axes, **self.values())
+            if self.figure.get_layout_engine():
+                self.figure.draw_without_rendering()
+                self.figure.set_layout_engine("none")  # lay out once, then keep it still (and quick)
+            self.image.value = plots.png(self.figure)
+        except Exception as error:
+            text = f"⚠ {type(error).__name__}: {error}"
+        self.headline.value = f'<div aria-live="polite"><b>{html.escape(text)}</b></div>'
+
+    def _ipython_display_(self):
+        figure = self.strip()
+        data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure), "text/plain": self.sentence}
+        plt.close(figure)
+        display(data, raw=True, metadata={"image/png": {"alt": self.sentence}})
+        display({"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}, raw=True)
+
+
+def slider(label, value, low, high, step, *, unit=""):
+    """A slider; Panel puts a box to type in beside it. Whole numbers if all four are."""
+    whole = all(isinstance(number, int) for number in (value, low, high, step))
+    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    return kind(
+        value,
+        min=low,
+        max=high,
+        step=step,
+        description=f"{label} [{unit}]" if unit else label,
+        readout=False,
+        continuous_update=True,
+        style={"description_width": "9em"},
+        layout=ipywidgets.Layout(width="28em"),
+    )
+
+
+def choice(label, options, value=None):
+    """One of a few: options is a list, or a dict of what is shown -> what is meant."""
+    return ipywidgets.Dropdown(
+        options=options,
+        description=label,
+        style={"description_width": "9em"},
+        layout=ipywidgets.Layout(width="28em"),
+        **({} if value is None else {"value": value}),
+    )
+
+
+def _row(control):
+    if not isinstance(control, (ipywidgets.IntSlider, ipywidgets.FloatSlider)):
+        return control
+    whole = isinstance(control, ipywidgets.IntSlider)
+    kind = ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText
+    box = kind(control.value, min=control.min, max=control.max, step=control.step, layout=ipywidgets.Layout(width="6em"))
+    ipywidgets.jslink((control, "value"), (box, "value"))
+    return ipywidgets.HBox([control, box])
+
+
+def _each(axes):
+    if hasattr(axes, "clear") and not isinstance(axes, dict):
+        return [axes]
+    return list(axes.values()) if isinstance(axes, dict) else list(axes.flat)
