@@ -14,7 +14,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
 notebooks: $(VENV)/installed
-	$(BIN)/python tools/notebooks.py
+	$(BIN)/python tools/build_notebooks.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

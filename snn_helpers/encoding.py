@@ -37,7 +37,14 @@ def poisson(image, steps, *, gain=1.0, generator=None):
     if image.device.type != "cpu":
         draws = torch.rand(shape, generator=generator, device=image.device)
         return (draws < probability).to(image.dtype)
-    return _bernoulli_bytes(probability.flatten(), steps, generator).to(image.dtype).view(shape)
+    probability = probability.flatten()
+    lit = probability.nonzero().flatten()
+    if 2 * len(lit) > probability.numel():
+        spikes = _bernoulli_bytes(probability, steps, generator)
+    else:  # most pixels of a digit are 0 and need no draw
+        spikes = empty((steps, probability.numel())).zero_()
+        spikes.index_copy_(1, lit, _bernoulli_bytes(probability[lit], steps, generator))
+    return spikes.to(image.dtype).view(shape)
 
 
 def _bernoulli_bytes(probability, steps, generator):

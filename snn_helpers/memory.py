@@ -12,7 +12,7 @@ def empty(shape, *, dtype=torch.float32, device="cpu"):
     numpy asks Linux for huge pages for arrays of 4 MiB and more, torch does not; the first write to a fresh
     40 MB tensor then takes about a fifth of the time. On other devices this is ``torch.empty``.
     """
-    if torch.device(device).type != "cpu":
+    if torch.device(device).type != "cpu" or 0 in shape:
         return torch.empty(shape, dtype=dtype, device=device)
     size = math.prod(shape) * torch.empty(0, dtype=dtype).element_size()
     return torch.from_numpy(np.empty(size, dtype=np.uint8)).view(dtype).view(shape)

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 # Okabe and Ito's colours, safe for colour-blind readers
 COLORS = {
@@ -50,7 +51,8 @@ def publish(image, sentence):
 def png(figure):
     """The figure as PNG bytes, the same for the same figure."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+    # straight to Agg: savefig would draw twice to settle the layout
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
     return buffer.getvalue()
 
 
@@ -63,9 +65,9 @@ def image(pixels, ax=None, **style):
 
 
 def signed_image(values, ax=None, **style):
-    """A map of weights [28, 28]: brown negative, teal positive, white 0, the same scale on both sides."""
+    """A map of weights [28, 28]: brown negative, teal positive, white 0; the largest 3 % of each sign saturate."""
     ax, values = _axes(ax), _array(values).squeeze()
-    top = np.abs(values).max() or 1
+    top = np.quantile(np.abs(values), 0.97) or 1
     ax.imshow(values, **{"cmap": "BrBG", "vmin": -top, "vmax": top, **style})
     return _bare(ax)
 
@@ -129,6 +131,18 @@ def bars(values, ax=None, *, highlight=None, **style):
     return ax
 
 
+def tally(values, ax=None, *, expected=None, label=None, **style):
+    """How often each whole number came, as a share of all; ``expected`` (numbers, their chances) as green points."""
+    ax, count = _axes(ax), np.bincount(_array(values).astype(int), minlength=1)
+    ax.stairs(count / max(1, count.sum()), np.arange(len(count) + 1) - 0.5, **{"fill": True, "color": "0.75", **style})
+    if expected is not None:
+        ax.plot(*map(_array, expected), color=COLORS["target"], marker=".", linestyle="", markersize=4, label=label)
+        if label:
+            ax.legend(loc="upper right", handletextpad=0)
+    ax.set(ylim=(0, None), ylabel="share")
+    return ax
+
+
 def confusion(counts, ax=None, **style):
     """How often class i (row) was called class j (column): counts [C, C], each row shown as a share of its class."""
     ax, counts = _axes(ax), _array(counts)
@@ -155,6 +169,15 @@ def history(loss, ax=None, *, accuracy=None, epoch_end=None, **style):
         for x, y in zip(epoch_end, accuracy, strict=True):
             ax.axvline(x, color="0.85", linewidth=1, zorder=0)
             ax.text(x, 1.0, f"{y:.1%} ", ha="right", va="top", color=COLORS["target"], transform=ax.get_xaxis_transform())
+    return ax
+
+
+def spread(curves, ax=None, *, x=None, **style):
+    """Several runs of one thing, [R, N]: their mean as a line, smallest to largest as a band."""
+    ax, curves = _axes(ax), _array(curves)
+    x = np.arange(curves.shape[1]) if x is None else _array(x)
+    (line,) = ax.plot(x, curves.mean(0), **style)
+    ax.fill_between(x, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
     return ax
 
 

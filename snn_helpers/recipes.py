@@ -3,11 +3,13 @@
 ``reference`` keeps the published settings, ``fast`` is ours; their numbers are never mixed.
 """
 
+import json
 import os
 import platform
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Callable
 
 import torch
@@ -85,6 +87,27 @@ RECIPES = {
         ),
     },
 }
+
+
+def recorded(system, name):
+    """The recorded runs of a recipe, one dict a seed, from notebooks/results (keys as in ``run``)."""
+    found = _results(f"{system}-{name}-seed*.json")
+    return [json.loads(path.read_text()) for path in found]
+
+
+def published(system):
+    """The published figure that a system is held against: a dict with source, test_accuracy and what it is of."""
+    return json.loads(_results("published.json")[0].read_text())[system]
+
+
+def _results(pattern):
+    for folder in Path("results"), Path(__file__).parents[1] / "notebooks" / "results":
+        if found := sorted(folder.glob(pattern)):
+            return found
+    raise FileNotFoundError(
+        f"recorded: found no {pattern} in notebooks/results. Open the notebooks from a clone of the repository, "
+        "installed with pip install --editable; python -m snn_helpers train records new runs."
+    )
 
 
 def run(system, name, train, test, *, seed, epochs=None, progress=True):

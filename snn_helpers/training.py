@@ -107,20 +107,25 @@ def fit(net, digits, encode, loss, *, epochs, batch_size, lr, seed, test=None, s
     return history
 
 
-def accuracy(net, digits, encode, *, batch_size=500, seed=0):
-    """The share of ``digits`` that ``net`` names rightly, over all of them; ties go to the smaller digit.
+def scores(net, digits, encode, *, batch_size=500, seed=0):
+    """What ``net`` gives each class for each of ``digits``, [N, C]: spike counts of an SNN, outputs of another module.
 
     Random draws of ``encode`` follow from ``seed``; the caller's random state is left as it was.
     """
     device = next(net.parameters()).device
-    right = 0
+    parts = []
     net.eval()
     with _seeded(seed, device), torch.no_grad():
-        for images, labels in batches(digits, batch_size, device=device):
+        for images, _ in batches(digits, batch_size, device=device):
             output = _output(net, encode(images))
-            scores = spike_count(output) if hasattr(output, "spikes") else output
-            right += (scores.argmax(-1) == labels).sum().item()
-    return right / len(digits.labels)
+            parts.append(spike_count(output) if hasattr(output, "spikes") else output)
+    return torch.cat(parts).cpu()
+
+
+def accuracy(net, digits, encode, *, batch_size=500, seed=0):
+    """The share of ``digits`` that ``net`` names rightly, over all of them; ties go to the smaller class."""
+    answers = scores(net, digits, encode, batch_size=batch_size, seed=seed).argmax(-1)
+    return (answers == digits.labels).double().mean().item()
 
 
 def _output(net, x):

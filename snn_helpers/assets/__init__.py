@@ -10,6 +10,7 @@ from importlib.resources import files
 SHA256 = {
     "digits-images.gz": "11a772a6dc925b05dd399880865d80fdc378f1482a27072a7fe2c10be2367eda",
     "digits-labels.gz": "4e8b4ac90e302aa725dd50c14268e8630d3941e30cf889ea15dfa1a6dedf8665",
+    "single-layer-fast.safetensors": "e821a5214aae0ceb96371fb29dec2edaa3df3f6bd7338d3d60bd25aab02fc4db",
 }
 
 

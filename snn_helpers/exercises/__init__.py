@@ -1,11 +1,14 @@
-"""The questions of the notebooks: ``check("02.1", answer)`` judges, ``hint("02.1")`` helps. Neither ever stops Run All."""
+"""The questions of the notebooks: ``check("02.1", answer)`` judges, ``hint("02.1")`` helps. Neither ever stops Run All.
 
-from snn_helpers.exercises import (  # noqa: F401  each registers its exercises
-    nb00_start_here,
-    nb01_poisson_encoding,
-    nb02_lif_neuron,
-    nb03_single_layer_snn,
-)
+One file a notebook, ``nbNN_*.py``, with its exercises; ``core.py`` says how answers are judged.
+"""
+
+import importlib
+import pkgutil
+
 from snn_helpers.exercises.core import check, grade, hint
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)  # registers its exercises
 
 __all__ = ["check", "grade", "hint"]

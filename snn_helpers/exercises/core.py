@@ -121,8 +121,8 @@ def same(got, wanted, *, what="the result", tolerance=1e-5):
 def close(got, wanted, *, what="the answer", tolerance=0.01, unit=""):
     """Raise NotYet unless a number lies within a relative tolerance; says only whether yours is too large or too small."""
     value = _number(got, what)
-    if abs(value - wanted) > tolerance * abs(wanted):
-        raise NotYet(f"{what}: {value:.6g}{unit} is too {'large' if value > wanted else 'small'}.")
+    if not abs(value - wanted) <= tolerance * abs(wanted):  # written so that NaN is refused too
+        raise NotYet(f"{what}: {value:.6g}{unit} is too {'small' if value < wanted else 'large'}.")
     return value
 
 

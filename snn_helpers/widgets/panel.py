@@ -5,7 +5,6 @@ import html
 import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from snn_helpers import plots
@@ -29,8 +28,8 @@ class Panel(ipywidgets.VBox):
         plots.use_style()
         self.draw, self.controls, self.strip, self.sentence = draw, controls, strip, sentence
         self.figure = Figure(figsize=size)
-        FigureCanvasAgg(self.figure)
         self.axes = layout(self.figure)
+        self._laid_out = False
         self.headline = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
         super().__init__([*map(_row, controls.values()), self.headline, self.image])
@@ -46,11 +45,12 @@ class Panel(ipywidgets.VBox):
         """Draw anew from the controls' values. An error shows in the headline, where the learner is looking."""
         try:
             for ax in _each(self.axes):
-                ax.clear()
+                _wipe(ax)
             text = self.draw(self.axes, **self.values())
-            if self.figure.get_layout_engine():
+            if not self._laid_out:  # once, then the axes stay where they are (and drawing is quick)
                 self.figure.draw_without_rendering()
-                self.figure.set_layout_engine("none")  # lay out once, then keep it still (and quick)
+                self.figure.set_layout_engine("none")
+                self._laid_out = True
             self.image.value = plots.png(self.figure)
         except Exception as error:
             text = f"⚠ {type(error).__name__}: {error}"
@@ -100,6 +100,18 @@ def _row(control):
     box = kind(control.value, min=control.min, max=control.max, step=control.step, layout=ipywidgets.Layout(width="6em"))
     ipywidgets.jslink((control, "value"), (box, "value"))
     return ipywidgets.HBox([control, box])
+
+
+def _wipe(ax):
+    """Take what was drawn off an Axes. Unlike ``ax.clear()`` this keeps the ticks, which cost more than the drawing."""
+    for artist in (*ax.lines, *ax.patches, *ax.collections, *ax.images, *ax.texts, *ax.artists, *ax.child_axes):
+        artist.remove()
+    if ax.get_legend():
+        ax.get_legend().remove()
+    ax.containers.clear()
+    ax.set_prop_cycle(None)
+    ax.relim()
+    ax.autoscale(True)
 
 
 def _each(axes):

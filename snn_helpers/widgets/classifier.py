@@ -1,0 +1,97 @@
+"""Explorers of a spiking classifier: from the picked digit to the vote."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from snn_helpers import data, networks, plots
+from snn_helpers.encoding import poisson
+from snn_helpers.widgets.panel import Panel, slider
+
+
+def vote_explorer(net=None, digits=None, *, steps=50):
+    """Pick a digit: its input spikes, the ten output voltages, and the race of their spike counts.
+
+    ``net`` is a single-layer SNN (by default with the bundled weights), ``digits`` the pictures to pick from.
+    """
+    if net is None:
+        net = networks.single_layer()
+        net.load_state_dict(networks.weights("single-layer-fast"))
+    digits = digits or data.mnist(train=False, root="bundled")
+    shown = min(200, len(digits.labels))
+
+    @lru_cache(maxsize=256)
+    def journey(index, seed):
+        image = digits.images[index].float().div(255)
+        spikes = poisson(image[None, None], steps, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            record = net(spikes)[-1]
+        lit = image.flatten() > 0
+        return image, spikes.flatten(1)[:, lit], record.membrane[:, 0], record.spikes[:, 0]
+
+    def closest():
+        """The two digits on offer whose winner leads by the fewest spikes."""
+        counts = torch.stack([journey(index, 0)[-1].sum(0) for index in range(shown)])
+        best = counts.topk(2).values
+        return (best[:, 0] - best[:, 1]).argsort(stable=True)[:2].tolist()
+
+    def draw(axes, index, until, seed):
+        image, inputs, membrane, spikes = journey(index, seed)
+        inputs, membrane, spikes = inputs[:until], membrane[:until], spikes[:until]
+        plots.image(image, axes["image"]).set_title(f"a {digits.labels[index]}")
+        plots.raster(inputs, axes["raster"]).set(yticks=[], ylabel="lit pixel", title=f"{inputs.sum():.0f} input spikes")
+        _voltages(membrane, spikes, axes["voltage"])
+        _race(spikes, axes["race"], digits.labels[index].item())
+        for name in "raster", "voltage", "race":
+            axes[name].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps // 2, steps - 1))  # few labels: text is slow to draw
+        counts = spikes.sum(0)
+        ranking = counts.argsort(descending=True, stable=True)
+        first, second = ranking[:2].tolist()
+        verdict = "right" if first == digits.labels[index] else "wrong"
+        return (
+            f"after {until} steps: {first} leads with {counts[first]:.0f} spikes, "
+            f"{second} follows with {counts[second]:.0f} ({verdict}: it is a {digits.labels[index]})"
+        )
+
+    def strip():
+        figure = Figure(figsize=(9, 6))
+        rows = figure.subplots(3, 4, width_ratios=(1, 2, 2, 2))
+        for row, index in zip(rows, (0, *closest()), strict=True):
+            draw(dict(zip(("image", "raster", "voltage", "race"), row, strict=True)), index, steps, 0)
+        for ax in rows[:-1].flat:
+            ax.set_xlabel("")
+        return figure
+
+    return Panel(
+        draw,
+        {
+            "index": slider("test digit", 0, 0, shown - 1, 1),
+            "until": slider("steps shown", steps, 1, steps, 1),
+            "seed": slider("seed", 0, 0, 20, 1),
+        },
+        layout=lambda figure: figure.subplot_mosaic([["image", "raster", "voltage", "race"]], width_ratios=(1, 2, 2, 2)),
+        strip=strip,
+        sentence="Three test digits on their way to a vote, one clear and the two closest of all: input spikes, the voltages of the ten output neurons "
+        "(white marks are spikes), and their spike counts racing; the digit's own neuron is green.",
+        size=(10, 2.8),
+    )
+
+
+def _voltages(membrane, spikes, ax):
+    ax.imshow(membrane.T, aspect="auto", vmin=-3, vmax=3)
+    time, neuron = np.nonzero(spikes.numpy())
+    ax.plot(time, neuron, "|", color="white", markersize=7)
+    ax.set(yticks=range(10), xlabel="time step", ylabel="output neuron", title="voltages and spikes")
+
+
+def _race(spikes, ax, label):
+    counts = spikes.cumsum(0).numpy()
+    for neuron in np.argsort(counts[-1], kind="stable"):
+        right = neuron == label
+        ax.plot(counts[:, neuron], color=plots.COLORS["target"] if right else "0.6", linewidth=2.5 if right else 1)
+        if right or neuron == counts[-1].argmax():
+            ax.text(len(counts) - 1, counts[-1, neuron], f" {neuron}", va="center", fontweight="bold")
+    ax.locator_params(axis="y", nbins=3, integer=True)
+    ax.set(xlabel="time step", ylabel="spikes so far", title="the vote race")

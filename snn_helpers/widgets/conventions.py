@@ -1,0 +1,70 @@
+"""The convention switchboard of notebook 02: one input, this series' neuron, and one that follows your switches."""
+
+import matplotlib.pyplot as plt
+
+from snn_helpers import plots
+from snn_helpers.conventions import PRESETS, SWITCHES, simulate
+from snn_helpers.widgets.neuron import compare_trains, input_current
+from snn_helpers.widgets.panel import Panel, choice, slider
+
+_LABELS = {"decay": "beta", "input": "input", "reset": "reset by / to", "when": "reset acts", "fires": "fires at U ? threshold"}
+_STEPS = 80
+
+
+def convention_explorer():
+    """Start from a library's preset, flip single switches, and count the steps at which the spikes differ from snnTorch's."""
+    controls = {
+        "preset": choice("start from", list(PRESETS), "SpikingJelly"),
+        **{
+            name: choice(_LABELS[name], {"as the preset": None, **{option: option for option in options}})
+            for name, options in SWITCHES.items()
+        },
+        "kind": choice("input kind", ["constant", "Poisson"], "Poisson"),
+        "size": slider("current I", 4.0, 0.0, 6.0, 0.05),
+        "tau": slider("tau", 4.0, 1.5, 30.0, 0.5, unit="steps"),
+    }
+    return Panel(
+        _draw,
+        controls,
+        layout=lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[1, 2]),
+        strip=_strip,
+        sentence="The same input spikes, of size 4 into a neuron with tau = 4, as four conventions spell it. snnTorch takes the input whole "
+        "and fires most, often several times for one of them; the others scale it by 1 - beta: SpikingJelly's lands exactly on the threshold, and fires; "
+        "Norse's lands there too and does not; the textbook's stays just under it.",
+        size=(8, 3.4),
+    )
+
+
+def _draw(axes, preset, kind, size, tau, **switches):
+    convention = PRESETS[preset]._replace(**{name: value for name, value in switches.items() if value is not None})
+    current = input_current(kind, size, steps=_STEPS)
+    ours, theirs = (simulate(current, c, tau=tau) for c in (PRESETS["snnTorch"], convention))
+    named = next((name for name, row in PRESETS.items() if row == convention), "your own")
+    compare_trains(ours.spikes, theirs.spikes, axes[0], names=("snnTorch", named))
+    axes[1].plot(ours.membrane, color="0.6", linewidth=1, label="snnTorch")
+    axes[1].plot(theirs.membrane, **plots.LINES["membrane"], label=named)
+    axes[1].axhline(1, **plots.LINES["threshold"])
+    low, high = (pick(ours.membrane.tolist() + theirs.membrane.tolist()) for pick in (min, max))
+    axes[1].set(xlim=(-0.5, _STEPS - 0.5), ylim=(min(0, low) - 0.1, 1.25 * max(1, high)), xlabel="time step", ylabel="membrane U")
+    axes[1].legend(loc="upper right", ncols=2)
+    differ = int((ours.spikes != theirs.spikes).sum())
+    counts = f"snnTorch {ours.spikes.sum():.0f} spikes, {named} {theirs.spikes.sum():.0f} · {differ} of {_STEPS} steps differ"
+    return f"{counts} · {named} = {describe(convention)}"
+
+
+def describe(convention):
+    """A Convention in one line."""
+    reset = "minus the threshold" if convention.reset == "subtract" else "to zero"
+    beta = "Euler's" if convention.decay == "euler" else "exact"
+    return f"{beta} beta, {convention.input} input, reset {reset}, {convention.when}, fires at {convention.fires}"
+
+
+def _strip():
+    figure, axes = plt.subplots(4, 1, figsize=(8, 4.6), sharex=True)
+    current = input_current("Poisson", 4.0, steps=_STEPS)
+    for ax, (name, convention) in zip(axes, PRESETS.items(), strict=True):
+        record = simulate(current, convention, tau=4.0)
+        plots.membrane(record, ax)
+        ax.set(xlabel="", ylabel="U", title=f"{name}: {record.spikes.sum():.0f} spikes ({describe(convention)})")
+    axes[-1].set_xlabel("time step")
+    return figure

@@ -1,0 +1,79 @@
+"""What all tests share. Notebooks' kernels inherit this environment."""
+
+import os
+import re
+
+import pytest
+
+# before any kernel or test starts: the bundled digits, whatever this machine holds
+os.environ |= {"SNN_DATA_DIR": "bundled", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Every test ends with the figures it opened closed."""
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def refused():
+    """``refused("02.1", answer, "words")``: the checker calls the answer wrong, for this reason."""
+    from snn_helpers.exercises import grade
+
+    def assert_refused(number, answer, words):
+        verdict = grade(number, answer)
+        assert verdict.status == "not yet", verdict
+        assert re.search(words, verdict.reason), verdict.reason
+
+    return assert_refused
+
+
+@pytest.fixture
+def drive():
+    """``drive(panel)``: move its controls over corners and random interior; every picture holds something, fast.
+
+    Time is that of this thread alone, so that a busy machine does not fail the test.
+    """
+    import itertools
+    import random
+    import statistics
+    import time
+
+    from snn_helpers.widgets.panel import _each
+
+    def positions(control):
+        if hasattr(control, "options"):
+            return [value for _, value in control._options_full]
+        return [control.min, control.max]
+
+    def inside(control, draw):
+        if hasattr(control, "options"):
+            return draw.choice(positions(control))
+        count = round((control.max - control.min) / control.step)
+        value = control.min + control.step * draw.randint(0, count)
+        return min(value, control.max)
+
+    def run(panel, budget_ms=100, most=40):
+        draw = random.Random(0)
+        corners = list(itertools.product(*(positions(control) for control in panel.controls.values())))
+        draw.shuffle(corners)
+        moves = corners[:most] + [[inside(c, draw) for c in panel.controls.values()] for _ in range(20)]
+        times, pictures = [], set()
+        for values in moves:
+            for control, value in zip(panel.controls.values(), values, strict=True):
+                start = time.thread_time()
+                moved = control.value != value
+                control.value = value
+                if moved:
+                    times.append((time.thread_time() - start) * 1000)
+            assert "⚠" not in panel.headline.value, (panel.values(), panel.headline.value)
+            assert any(ax.has_data() for ax in _each(panel.axes)), panel.values()
+            pictures.add(panel.image.value)
+        assert len(pictures) > 1, "no control changes the picture"
+        assert statistics.median(times) < budget_ms, f"median {statistics.median(times):.0f} ms"
+        return statistics.median(times)
+
+    return run

@@ -1,0 +1,119 @@
+"""One contract for all plots: draw on the Axes given, return it, alter nothing else."""
+
+import copy
+import inspect
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from snn_helpers import plots
+from snn_helpers.neurons import Record, lif
+
+torch.manual_seed(0)
+TRACE = lif(torch.rand(23) * 0.4, beta=0.9)
+SPIKES = (torch.rand(23, 7) < 0.3).float()
+# the arguments of each verb, by its name; a new verb needs a line here
+DATA = {
+    "image": (torch.rand(1, 28, 28),),
+    "signed_image": (torch.randn(28, 28),),
+    "spike_map": ((torch.rand(11, 1, 28, 28) < 0.3).float(),),
+    "raster": (SPIKES,),
+    "current": (torch.rand(23),),
+    "membrane": (TRACE,),
+    "heatmap": (torch.randn(23, 7),),
+    "bars": (torch.rand(10),),
+    "tally": (torch.randint(0, 9, (53,)),),
+    "confusion": (torch.randint(0, 9, (10, 10)),),
+    "history": ([0.5, 0.4, 0.3, 0.2],),
+    "spread": (torch.rand(3, 11),),
+}
+NOT_VERBS = {"use_style", "show", "publish", "png"}
+
+
+def verbs():
+    public = {name for name, f in inspect.getmembers(plots, inspect.isfunction) if f.__module__ == plots.__name__}
+    return sorted(name for name in public - NOT_VERBS if not name.startswith("_"))
+
+
+def test_every_verb_is_held_to_the_contract():
+    assert set(verbs()) == set(DATA)
+
+
+@pytest.mark.parametrize("name", verbs())
+def test_a_verb_draws_on_its_axes_and_alters_nothing(name):
+    draw, data = getattr(plots, name), DATA[name]
+    before = copy.deepcopy(data)
+    figure = Figure()
+    ax, other = figure.subplots(1, 2)
+    state, open_figures = torch.get_rng_state(), plt.get_fignums()
+    assert draw(*data, ax) is ax
+    assert ax.has_data() and not other.has_data()
+    assert figure.axes == [ax, other]
+    assert plt.get_fignums() == open_figures
+    assert torch.equal(torch.get_rng_state(), state)
+    for part, kept in zip(data, before, strict=True):
+        torch.testing.assert_close(part, kept, rtol=0, atol=0)
+    image = plots.png(figure)
+    assert image.startswith(b"\x89PNG") and image == plots.png(figure)
+
+
+@pytest.mark.parametrize("name", verbs())
+def test_a_verb_opens_one_figure_of_its_own_without_an_axes(name):
+    plt.close("all")
+    ax = getattr(plots, name)(*DATA[name])
+    assert plt.get_fignums() == [ax.figure.number]
+
+
+@pytest.mark.parametrize("name", verbs())
+def test_a_verb_takes_numpy_and_tensors_that_need_a_gradient(name):
+    for convert in np.asarray, lambda x: torch.as_tensor(x).float().requires_grad_():
+        data = copy.deepcopy(DATA[name])
+        data = [Record(*map(convert, part)) if isinstance(part, Record) else convert(part) for part in data]
+        assert getattr(plots, name)(*data, Figure().subplots()).has_data()
+
+
+def marks(ax):
+    return {(int(x), int(y)) for x, y in ax.lines[0].get_xydata()}
+
+
+def test_a_raster_has_a_mark_for_each_spike_and_no_other():
+    ax = plots.raster(SPIKES, Figure().subplots())
+    assert marks(ax) == {tuple(place) for place in SPIKES.nonzero().tolist()}
+
+
+def test_a_membrane_is_drawn_as_recorded_with_a_mark_a_spike():
+    ax = plots.membrane(TRACE, Figure().subplots(), threshold=1.0)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), TRACE.membrane)
+    assert ax.lines[2].get_xdata().tolist() == TRACE.spikes.nonzero().flatten().tolist() != []
+
+
+def test_a_heatmap_shows_neurons_as_rows_and_the_threshold_as_a_contour():
+    values = DATA["heatmap"][0]
+    ax = plots.heatmap(values, Figure().subplots(), threshold=0.5)
+    np.testing.assert_allclose(ax.images[0].get_array(), values.T)
+    assert len(ax.collections) == 1
+    assert not plots.heatmap(values, Figure().subplots(), threshold=99).collections
+
+
+def test_a_spike_map_is_the_rate():
+    ax = plots.spike_map(DATA["spike_map"][0], Figure().subplots())
+    np.testing.assert_allclose(ax.images[0].get_array(), DATA["spike_map"][0].mean(0)[0])
+
+
+def test_show_publishes_the_picture_with_its_sentence_twice_and_closes_it(monkeypatch):
+    published = []
+    monkeypatch.setattr(plots, "display", lambda data, raw, metadata=None: published.append((data, metadata)))
+    ax = plots.bars([1, 2, 3])
+    plots.show(ax, "Three bars.")
+    (picture, metadata), (sentence, _) = published
+    assert picture["image/png"].startswith(b"\x89PNG") and metadata["image/png"]["alt"] == "Three bars."
+    assert sentence["text/markdown"] == "*Three bars.*"
+    assert not plt.get_fignums()
+
+
+def test_colours_are_okabe_and_itos():
+    okabe_ito = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "black"}
+    assert set(plots.COLORS.values()) <= okabe_ito and len(set(plots.COLORS.values())) == len(plots.COLORS)

@@ -1,0 +1,138 @@
+"""What the repository promises about itself: notebooks well kept, one list of dependencies, nothing private."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import build_notebooks
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+REQUIREMENTS = PROJECT["project"]["dependencies"] + sum(PROJECT["project"]["optional-dependencies"].values(), [])
+
+
+def name(requirement):
+    return re.match(r"[\w-]+", requirement)[0].lower().replace("_", "-")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_well_kept(path):
+    assert build_notebooks.faults(path) == []
+
+
+def test_the_notebooks_are_there_in_order():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{i:02d}" for i in range(len(NOTEBOOKS))] and len(NOTEBOOKS) >= 4
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_are_short(path):
+    lengths = sorted(len(c.source.splitlines()) for c in nbformat.read(path, 4).cells if c.cell_type == "code")
+    assert lengths[len(lengths) // 2] <= 7
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_unchecked_cell_checks_itself(path):
+    for cell in nbformat.read(path, 4).cells:
+        if "nbval-ignore-output" in cell.metadata.get("tags", []) and "plots.show" not in cell.source:
+            assert "assert" in cell.source or "training.fit" in cell.source, cell.source
+
+
+@pytest.mark.parametrize("fault, change", [
+    ("code cells are not executed 1..n", lambda book: book.cells[-1].update(execution_count=None)),
+    ("the first cell should say: runs in about **N s**", lambda book: book.cells[0].update(source="# Title")),
+    ("code cell 1: over 25 lines", lambda book: book.cells[-1].update(source="1\n" * 26)),
+    ("code cell 1: holds a shell or magic line", lambda book: book.cells[-1].update(source="%matplotlib inline")),
+    ("code cell 1: holds an absolute path", lambda book: book.cells[-1].update(source="open('/tmp/x')")),
+    ("code cell 1: holds an address in code", lambda book: book.cells[-1].update(source="get('http://a.b')")),
+    ("code cell 1: has a picture without alt text", lambda book: book.cells[-1].outputs.append(
+        nbformat.v4.new_output("display_data", {"image/png": "eA=="}))),
+    ("code cell 1: writes to stderr", lambda book: book.cells[-1].outputs.append(
+        nbformat.v4.new_output("stream", name="stderr", text="!"))),
+    ("metadata.widgets is saved", lambda book: book.metadata.update(widgets={})),
+    ("the link to nowhere.ipynb leads nowhere", lambda book: book.cells[0].update(
+        source=book.cells[0].source + "[x](nowhere.ipynb)")),
+])
+def test_faults_are_found(fault, change, tmp_path):
+    book = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    book.cells = [nbformat.v4.new_markdown_cell("# Title\nruns in about **5 s**"), nbformat.v4.new_code_cell("1", execution_count=1)]
+    path = tmp_path / "00_test.ipynb"
+    nbformat.write(book, path)
+    assert build_notebooks.faults(path) == []
+    change(book)
+    nbformat.write(book, path)
+    assert build_notebooks.faults(path) == [fault]
+
+
+def test_run_time_changes_only_when_it_is_off():
+    assert build_notebooks.run_time(20, 27) == "runs in about **20 s**"
+    assert build_notebooks.run_time(20, 41) == "runs in about **40 s**"
+    assert build_notebooks.run_time(5, 0.4) == "runs in about **5 s**"
+
+
+def test_environment_yml_installs_from_pyproject_with_the_tested_versions():
+    text = (ROOT / "environment.yml").read_text()
+    lowest = re.match(r">=(3\.\d+)", PROJECT["project"]["requires-python"])[1]
+    assert re.search(rf"^  - python={re.escape(lowest)}$", text, re.M)
+    assert re.findall(r"^      - (.*)$", text, re.M) == ["--constraint constraints.txt", "--editable .[test]"]
+    others = set(re.findall(r"^  - (\S+?)(?:=\S+|:)?$", text, re.M))
+    assert others == {"conda-forge", "python", "pip"}, "dependencies belong into pyproject.toml"
+
+
+def test_constraints_hold_one_exact_version_of_every_dependency():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!]+", line) for line in lines)
+    exact = {name(line): line.split("==")[1] for line in lines}
+    assert len(exact) == len(lines)
+    for requirement in REQUIREMENTS:
+        assert name(requirement) in exact, requirement
+        lower = re.search(r">=([\d.]+)", requirement)
+        if lower:
+            assert version(exact[name(requirement)]) >= version(lower[1]), requirement
+
+
+def version(text):
+    return tuple(map(int, re.findall(r"\d+", text)))
+
+
+def test_every_module_is_packaged():
+    packages = {str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "snn_helpers").rglob("__init__.py")}
+    assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_files_stay_small():
+    for path in (ROOT / "snn_helpers").rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 260, path
+
+
+def test_imports_go_one_way():
+    below = {
+        "memory": set(), "surrogates": set(), "assets": set(), "encoding": {"memory"}, "data": {"assets"},
+        "kernels": {"memory"}, "neurons": {"kernels", "surrogates"}, "networks": {"assets", "neurons", "surrogates"},
+        "training": {"data"}, "recipes": {"networks", "training", "encoding"},
+    }
+    for module, allowed in below.items():
+        path = ROOT / "snn_helpers" / f"{module}.py"
+        text = (path if path.exists() else path.with_suffix("") / "__init__.py").read_text()
+        found = set(re.findall(r"^from snn_helpers\.(\w+) import", text, re.M))
+        for names in re.findall(r"^from snn_helpers import (.*)$", text, re.M):
+            found |= {part.strip() for part in names.split(",")} - {"__version__"}
+        assert found <= allowed, module
+
+
+def test_the_readme_names_every_notebook_and_only_links_that_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    for path in NOTEBOOKS:
+        assert f"(notebooks/{path.name})" in text
+    for target in re.findall(r"\]\(([^)#]+)", text) + re.findall(r'src="([^"]+)"', text):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_importing_the_package_loads_nothing_slow_and_prints_nothing():
+    code = "import sys, snn_helpers; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("False False\n", "")

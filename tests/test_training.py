@@ -1,0 +1,186 @@
+"""training: losses against snnTorch and by hand, fit to the bit, interruption."""
+
+import math
+
+import pytest
+import snntorch.functional
+import torch
+import torch.nn.functional as F
+
+from snn_helpers import data, networks, recipes, training
+from snn_helpers.encoding import poisson
+from snn_helpers.neurons import Record
+
+
+def record(seed=0, shape=(7, 3, 5), p=0.4):
+    spikes = (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < p).float().requires_grad_()
+    return Record(spikes, torch.zeros(shape))
+
+
+LABEL = torch.tensor([4, 0, 2])
+
+
+@pytest.mark.parametrize("name", ["ce_rate_loss", "ce_count_loss"])
+def test_cross_entropies_are_snntorchs_gradients_too(name):
+    ours, theirs = record(), record()
+    got = getattr(training, name)(ours, LABEL)
+    wanted = getattr(snntorch.functional, name)()(theirs.spikes, LABEL).squeeze()
+    torch.testing.assert_close(got, wanted)
+    got.backward(), wanted.backward()
+    torch.testing.assert_close(ours.spikes.grad, theirs.spikes.grad)
+
+
+def test_mse_rate_is_the_mean_square_and_snntorchs_count_loss_rescaled():
+    r = record()
+    rate = r.spikes.mean(0)
+    by_hand = sum((rate[b, c] - float(LABEL[b] == c)) ** 2 for b in range(3) for c in range(5)) / 15
+    torch.testing.assert_close(training.mse_rate_loss(r, LABEL), by_hand)
+    theirs = snntorch.functional.mse_count_loss(correct_rate=1.0, incorrect_rate=0.0)(r.spikes, LABEL)
+    torch.testing.assert_close(training.mse_rate_loss(r, LABEL) * 7, theirs)
+
+
+def test_known_floors():
+    label = torch.arange(10)
+    silent = Record(torch.zeros(6, 10, 10), torch.zeros(6, 10, 10))
+    perfect = Record(torch.eye(10).expand(6, 10, 10), torch.zeros(6, 10, 10))
+    assert training.mse_rate_loss(silent, label).item() == pytest.approx(0.1)
+    assert training.mse_rate_loss(perfect, label).item() == 0
+    assert training.ce_rate_loss(silent, label).item() == pytest.approx(math.log(10))
+    assert training.ce_rate_loss(perfect, label).item() == pytest.approx(math.log(1 + 9 / math.e), rel=1e-5)
+
+
+def test_losses_refuse_what_is_not_a_record_of_the_batch():
+    with pytest.raises(TypeError, match=r"wanted the Record of the output layer, got Tensor. Use net\(x\)\[-1\]"):
+        training.mse_rate_loss(torch.zeros(7, 3, 5), LABEL)
+    with pytest.raises(ValueError, match=r"wanted spikes \[T, B, C\] and labels \[B\], got \[7, 2, 5\] and \[3\]"):
+        training.ce_count_loss(record(shape=(7, 2, 5)), LABEL)
+
+
+def some(count, train=True):
+    digits = data.mnist(train, root="bundled")
+    return data.Digits(digits.images[:count], digits.labels[:count], "")
+
+
+def learn(seed=0, **options):
+    torch.manual_seed(7)
+    net = networks.single_layer()
+    options = dict(epochs=2, batch_size=50, lr=0.01, seed=seed, progress=False) | options
+    return net, training.fit(net, some(211), lambda x: poisson(x, 9), training.mse_rate_loss, **options)
+
+
+def weight(net):
+    return net.layers[0][1].weight.detach()
+
+
+def test_fit_learns_and_its_history_is_complete():
+    net, history = learn(epochs=6, test=some(97, train=False), schedule=recipes.one_cycle)
+    assert len(history.loss) == 6 * 5 and history.epoch_end == [5, 10, 15, 20, 25, 30]
+    assert len(history.test_accuracy) == len(history.seconds) == 6 and not history.interrupted
+    assert sum(history.loss[-5:]) < 0.7 * sum(history.loss[:5])
+    assert history.test_accuracy[-1] > 0.5
+    wanted = training.accuracy(net, some(97, train=False), lambda x: poisson(x, 9))
+    assert history.test_accuracy[-1] == wanted
+
+
+def test_fit_follows_its_seed_to_the_bit_and_leaves_the_callers_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    state = torch.get_rng_state()
+    nets = []
+    for seed in 0, 0, 1:
+        torch.set_rng_state(state)
+        net = networks.single_layer()
+        torch.set_rng_state(before)
+        training.fit(net, some(101), lambda x: poisson(x, 5), training.mse_rate_loss, epochs=1, batch_size=50, lr=0.01, seed=seed, progress=False)
+        assert torch.equal(torch.get_rng_state(), before)
+        nets.append(weight(net))
+    assert torch.equal(nets[0], nets[1])
+    assert not torch.equal(nets[0], nets[2])
+
+
+def test_each_epoch_has_its_own_order():
+    seen = []
+
+    def encode(images):
+        seen.append(images.sum().item())
+        return poisson(images, 2)
+
+    training.fit(networks.single_layer(), some(64), encode, training.mse_rate_loss, epochs=2, batch_size=64, lr=1e-3, seed=0, progress=False)
+    assert seen[0] == pytest.approx(seen[1], rel=1e-5) and len(seen) == 2
+    seen.clear()
+    training.fit(networks.single_layer(), some(64), encode, training.mse_rate_loss, epochs=2, batch_size=8, lr=1e-3, seed=0, progress=False)
+    assert seen[:8] != seen[8:]
+
+
+def test_an_interruption_keeps_the_network_and_the_history():
+    def stop(history):
+        if len(history.loss) == 7:
+            raise KeyboardInterrupt
+
+    net, history = learn(epochs=9, on_step=stop)
+    assert history.interrupted and len(history.loss) == 7 and history.epoch_end == [5]
+    assert torch.isfinite(weight(net)).all()
+    assert 0 <= training.accuracy(net, some(97), lambda x: poisson(x, 9)) <= 1
+    _, whole = learn(epochs=2)
+    assert history.loss == whole.loss[:7]
+
+
+def test_a_callback_sees_every_step_and_a_bar_is_shown(capsys):
+    lengths = []
+    learn(epochs=1, on_step=lambda history: lengths.append(len(history.loss)), progress=True)
+    assert lengths == [1, 2, 3, 4, 5]
+    shown = capsys.readouterr()
+    assert shown.out == "" and "5/5" in shown.err and "loss" in shown.err
+
+
+@pytest.mark.parametrize("bad, message", [({"epochs": 0}, "epochs must be at least 1, got 0"), ({"batch_size": 0}, "batch_size"), ({"lr": -1}, r"lr \(learning rate\) must be above 0, got -1")])
+def test_fit_refuses_nonsense(bad, message):
+    with pytest.raises(ValueError, match=message):
+        learn(**bad)
+
+
+def test_accuracy_counts_every_digit_whatever_the_batch():
+    digits = some(103, train=False)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    right = (net(digits.images.float().div(255)).argmax(-1) == digits.labels).sum().item()
+    for batch_size in 7, 50, 500:
+        assert training.accuracy(net, digits, lambda x: x, batch_size=batch_size) == pytest.approx(right / 103)
+    assert training.scores(net, digits, lambda x: x, batch_size=10).shape == (103, 10)
+
+
+def test_an_ann_twin_is_fitted_by_the_same_function():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    history = training.fit(net, some(307), lambda x: x, F.cross_entropy, epochs=5, batch_size=50, lr=0.01, seed=0, progress=False)
+    assert history.loss[-1] < 0.5 * history.loss[0]
+
+
+def test_recorded_runs_say_what_they_are():
+    for recipe in "reference", "fast":
+        runs = recipes.recorded("single-layer", recipe)
+        assert [run["seed"] for run in runs] == [0, 1, 2]
+        for run in runs:
+            assert (run["system"], run["recipe"]) == ("single-layer", recipe)
+            assert run["test_images"] == 10_000 and run["train_images"] == 60_000
+            assert run["test_accuracy"] == run["history"]["test_accuracy"][-1]
+            assert run["epochs"] == len(run["history"]["test_accuracy"]) == len(run["history"]["loss"])
+            assert run["steps"] == recipes.RECIPES["single-layer"][recipe].steps
+            assert run["settings"]["lr"] == recipes.RECIPES["single-layer"][recipe].lr
+            assert {"train_seconds", "versions", "processor"} <= set(run)
+        assert sum(run["test_accuracy"] for run in runs) / 3 >= 0.922
+    assert all(run["epochs"] >= 20 for run in recipes.recorded("single-layer", "reference"))
+    assert all(run["epochs"] <= 10 for run in recipes.recorded("single-layer", "fast"))
+    assert len({run["test_accuracy"] for run in recipes.recorded("single-layer", "fast")}) > 1
+
+
+def test_the_recipes_run_and_a_run_follows_its_seed():
+    for name in recipes.RECIPES["single-layer"]:
+        net, result = recipes.run("single-layer", name, some(130), some(53, train=False), seed=5, epochs=1, progress=False)
+        assert result["history"]["test_accuracy"] == [result["test_accuracy"]] and result["seed"] == 5
+        again, _ = recipes.run("single-layer", name, some(130), some(53, train=False), seed=5, epochs=1, progress=False)
+        assert torch.equal(weight(net), weight(again))
+
+
+def test_missing_results_say_how_to_get_them():
+    with pytest.raises(FileNotFoundError, match="found no nothing-fast-seed.*python -m snn_helpers train"):
+        recipes.recorded("nothing", "fast")
