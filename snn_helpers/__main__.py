@@ -15,11 +15,17 @@ def main(arguments=None):
     commands.add_parser("download", help="fetch the full MNIST (11 MB) into the cache; the notebooks do without it")
     train = commands.add_parser("train", help="a recorded run on the full MNIST, written as one JSON file")
     train.add_argument("system", choices=["single-layer"])
-    train.add_argument("--recipe", choices=["reference", "fast"], default="fast", help="published settings, or ours (default)")
-    train.add_argument("--seed", type=int, default=0, help="initial weights, order and encoding follow from it (default 0)")
+    train.add_argument(
+        "--recipe", choices=["reference", "fast"], default="fast", help="published settings, or ours (default)"
+    )
+    train.add_argument(
+        "--seed", type=int, default=0, help="initial weights, order and encoding follow from it (default 0)"
+    )
     train.add_argument("--epochs", type=int, help="passes over the training digits (default: the recipe's)")
     train.add_argument("--data-dir", help="folder with MNIST's files (default: SNN_DATA_DIR, then the cache)")
-    train.add_argument("--out", type=Path, default=Path("."), help="folder for SYSTEM-RECIPE-seedN.json (default: this one)")
+    train.add_argument(
+        "--out", type=Path, default=Path("."), help="folder for SYSTEM-RECIPE-seedN.json (default: this one)"
+    )
     train.add_argument("--weights", action="store_true", help="write the weights beside it, as .safetensors")
     options = parser.parse_args(arguments)
     try:
@@ -42,7 +48,9 @@ def _train(options):
     options.out.mkdir(parents=True, exist_ok=True)
     parts = [data.mnist(train, root=options.data_dir) for train in (True, False)]
     if len(parts[1].labels) != 10_000:
-        raise ValueError("a recorded run wants the full MNIST, found only the bundled sample. Run: python -m snn_helpers download")
+        raise ValueError(
+            "a recorded run wants the full MNIST, found only the bundled sample. Run: python -m snn_helpers download"
+        )
     net, record = recipes.run(options.system, options.recipe, *parts, seed=options.seed, epochs=options.epochs)
     path = options.out / f"{options.system}-{options.recipe}-seed{options.seed}.json"
     if options.weights:
@@ -50,7 +58,10 @@ def _train(options):
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(record, indent=1) + "\n")
     os.replace(partial, path)
-    print(f"{record['test_accuracy']:.2%} of {record['test_images']:,} test digits after {record['epochs']} epochs: {path}")
+    print(
+        f"{record['test_accuracy']:.2%} of {record['test_images']:,} test digits after {record['epochs']} epochs: "
+        f"{path}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""Why two libraries disagree about one neuron: their conventions as a small table, and a neuron that follows any of them.
+"""Why two libraries disagree about one neuron: a small table of their conventions, and a neuron under any of them.
 
-The series' own neuron is ``neurons.lif``; it has no such options. The table is held by tests to the real libraries, spike for
-spike. Where each row was read (and against which version it was tested):
+The series' own neuron is ``neurons.lif``; it has no such options. Tests hold the table to the real libraries, spike for
+spike. Where each row was read, and the version it was tested against:
 
-- snnTorch 1.0: ``snntorch/_neurons/leaky.py``, ``Leaky.forward``, ``_base_sub``, with the defaults ``reset_mechanism="subtract"``
-  and ``reset_delay=True``; beta is the caller's, here exp(-dt/tau), as in its tutorials.
-- SpikingJelly 2.0: ``spikingjelly/activation_based/neuron/lif.py``, ``LIFNode``, with the defaults ``decay_input=True`` and
-  ``v_reset=0.0``. It fires at ``>=``: its surrogates' forward pass is ``(x >= 0)``.
-- Norse 1.1: ``norse/torch/functional/lif_box.py``, ``lif_box_feed_forward_step`` (``LIFBoxCell``), with the default ``reset_value``;
-  ``heaviside.py`` has the ``>``. ``norse.torch.LIF`` adds a synaptic current that itself decays; with tau_syn = dt it is the same.
+- snnTorch 1.0: ``snntorch/_neurons/leaky.py``, ``Leaky.forward`` and ``_base_sub``, with the defaults
+  ``reset_mechanism="subtract"`` and ``reset_delay=True``; beta is the caller's, here exp(-dt/tau), as in its tutorials.
+- SpikingJelly 2.0: ``spikingjelly/activation_based/neuron/lif.py``, ``LIFNode``, with the defaults ``decay_input=True``
+  and ``v_reset=0.0``. It fires at ``>=``: the forward pass of its surrogates is ``(x >= 0)``.
+- Norse 1.1: ``norse/torch/functional/lif_box.py``, ``lif_box_feed_forward_step`` (``LIFBoxCell``), with the default
+  ``reset_value``; ``heaviside.py`` has the ``>``. ``norse.torch.LIF`` adds a synaptic current that itself decays; with
+  tau_syn = dt that is gone within a step, and it is the same neuron.
 - textbook: the ODE solved over one step in which the current is constant; fires where it reaches the threshold, and is
   reset at once (Gerstner, Kistler, Naud and Paninski 2014, Neuronal Dynamics, section 1.3).
 """
@@ -36,8 +37,8 @@ class Convention(NamedTuple):
     decay : beta = exp(-dt/tau) ("exact") or 1 - dt/tau ("euler")
     input : beta U + I ("full") or beta U + (1 - beta) I ("scaled", also called decayed input)
     reset : "subtract" or "zero"
-    when : the reset acts with the "next step", after the leak, and takes off the whole threshold; or "at once", before the
-        leak, so that by the next step beta times the threshold is gone. A reset to zero gives the same spikes either way
+    when : the reset acts with the "next step", after the leak, and takes off the whole threshold; or "at once",
+        before the leak, which leaves beta times the threshold less. A reset to zero gives the same spikes either way
     fires : where U ">" threshold, or ">="
     """
 
@@ -89,10 +90,10 @@ def interval(current, beta, threshold=1.0, reset="zero"):
     """Time from one spike to the next under a constant current, in steps, from the closed form: (from, to).
 
     The membrane climbs from u to the threshold in n = ln((I' - u) / (I' - threshold)) / -ln(beta) steps, where
-    I' = I / (1 - beta) is where it is heading. A reset to zero starts at u = 0, and every interval is the next whole number above
-    n: both ends are equal. A reset by subtraction starts at u = threshold (1 - 1/beta) if the spike came
-    exactly at the threshold; it came a little above, so the mean lies between n and the next whole number. A current at or under
-    the rheobase, threshold (1 - beta), never fires: infinity.
+    I' = I / (1 - beta) is where it is heading. A reset to zero starts at u = 0, and every interval is the next whole
+    number above n: both ends are equal. A reset by subtraction starts at u = threshold (1 - 1/beta) if the spike came
+    exactly at the threshold; it came a little above, so the mean lies between n and the next whole number. A current
+    at or under the rheobase, threshold (1 - beta), never fires: infinity.
 
     >>> interval(0.2, beta=0.9)
     (7, 7)

@@ -113,13 +113,15 @@ def _bundled(train):
     by_class = torch.from_numpy(labels.astype(np.int64)).argsort(stable=True)
     test = torch.zeros(len(labels), dtype=torch.bool)
     test[by_class[4::5]] = True
-    return _digits(images, labels, f"bundled sample of MNIST: {8000 if train else 2000:,} {_kind(train)} digits", test != train)
+    return _digits(
+        images, labels, f"bundled sample of MNIST: {8000 if train else 2000:,} {_kind(train)} digits", test != train
+    )
 
 
 def _folder(folder, train):
     part, count, *md5 = _PARTS[train]
     arrays = []
-    for kind, official in zip(("images-idx3", "labels-idx1"), md5):
+    for kind, official in zip(("images-idx3", "labels-idx1"), md5, strict=True):
         path = _find(folder, part, kind)
         if path is None:
             raise FileNotFoundError(
@@ -171,9 +173,13 @@ def _unpack(path):
 def _parse(content, name):
     """An IDX file of bytes: two zeros, 8 (unsigned byte), number of axes, each axis as 4 bytes, then the values."""
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
-        raise ValueError(f"mnist: {name} is not an IDX file of bytes (it starts with {content[:4].hex(' ')}). {_REMEDY}")
+        raise ValueError(
+            f"mnist: {name} is not an IDX file of bytes (it starts with {content[:4].hex(' ')}). {_REMEDY}"
+        )
     shape = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(content[3])]
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
     if values.size != np.prod(shape, dtype=np.int64):
-        raise ValueError(f"mnist: {name} should hold {shape} values, got {values.size}: it is truncated or damaged. {_REMEDY}")
+        raise ValueError(
+            f"mnist: {name} should hold {shape} values, got {values.size}: it is truncated or damaged. {_REMEDY}"
+        )
     return values.reshape(shape)

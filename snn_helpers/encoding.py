@@ -10,10 +10,10 @@ _CHUNK = 2**20  # random bytes drawn at a time: they stay in the cache between t
 def poisson(image, steps, *, gain=1.0, generator=None):
     """Spike at each step with probability ``p = min(1, gain * image)``, every step independent of the others.
 
-    One Bernoulli draw a pixel and step, the discrete form of a Poisson spike train (Heeger 2000,
-    "Poisson model of spike generation"). The probability is exact to 2**-32, both ends included: a pixel
-    of 0 never fires and ``p = 1`` fires at every step. On the CPU a random byte is compared with the whole part of 256 p; only where
-    the two are equal (one draw in 256) does a second draw decide about the fractional part.
+    One Bernoulli draw a pixel and step, the discrete form of a Poisson spike train. The probability is exact to
+    2**-32, both ends included: a pixel of 0 never fires and ``p = 1`` fires at every step. On the CPU a random byte is
+    compared with the whole part of 256 p; only where the two are equal (one draw in 256) does a second draw decide
+    about the fractional part. An 8-bit comparison alone would round p to a multiple of 1/256 and miss one of the ends.
 
     Parameters
     ----------
@@ -31,7 +31,10 @@ def poisson(image, steps, *, gain=1.0, generator=None):
     """
     _check("poisson", image, steps)
     if not 0 <= gain < float("inf"):
-        raise ValueError(f"poisson: gain must be a finite number of at least 0, got {gain}. It multiplies the probability; 1 leaves it.")
+        raise ValueError(
+            f"poisson: gain must be a finite number of at least 0, got {gain}. It multiplies the probability; 1 "
+            "leaves it."
+        )
     probability = (image.detach() * gain).clamp(max=1)
     shape = (steps, *image.shape)
     if image.device.type != "cpu":

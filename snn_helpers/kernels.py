@@ -23,7 +23,7 @@ class Lif(torch.autograd.Function):
         u = torch.zeros_like(membrane[0]) if before is None else before
         s = (u > threshold).to(u.dtype)
         # unbind, not x[t]: indexing a tensor T times costs more than the arithmetic of a small layer
-        for i, u_next, s_next in zip(current.unbind(0), membrane.unbind(0), spikes.unbind(0)):
+        for i, u_next, s_next in zip(current.unbind(0), membrane.unbind(0), spikes.unbind(0), strict=True):
             torch.mul(u, beta, out=u_next)
             if reset == "zero":
                 u_next.mul_(1 - s)

@@ -1,4 +1,4 @@
-"""Spiking networks: weights, then the neuron, repeated. No state between calls: the same input gives the same output."""
+"""Spiking networks: weights, then the neuron, repeated. No state between calls: same input, same output."""
 
 import json
 
@@ -31,7 +31,9 @@ class SNN(nn.Module):
     def forward(self, x):
         if not torch.is_tensor(x) or x.ndim < 3:
             shape = list(x.shape) if torch.is_tensor(x) else type(x).__name__
-            raise ValueError(f"SNN: input must be [T, B, ...], time first, then the batch, got {shape}. Encode the images first.")
+            raise ValueError(
+                f"SNN: input must be [T, B, ...], time first, then the batch, got {shape}. Encode the images first."
+            )
         records = []
         for i, layer in enumerate(self.layers):
             try:
@@ -55,11 +57,17 @@ def single_layer(*, beta=0.5, threshold=1.0, reset="zero", spike=atan()):
     The network of SpikingJelly's first MNIST tutorial. Its neuron, tau = 2 with a decayed input, is this one with
     beta = 1 - 1/2 and the input divided by 2.
     """
-    return SNN(nn.Sequential(nn.Flatten(-3), nn.Linear(784, 10, bias=False)), beta=beta, threshold=threshold, reset=reset, spike=spike)
+    return SNN(
+        nn.Sequential(nn.Flatten(-3), nn.Linear(784, 10, bias=False)),
+        beta=beta,
+        threshold=threshold,
+        reset=reset,
+        spike=spike,
+    )
 
 
 def save_weights(net, path, about):
-    """Write the weights of ``net`` as safetensors; ``about``, a dict that JSON can hold, goes into the file's header."""
+    """Write the weights of ``net`` as safetensors; ``about``, a dict that JSON can hold, goes into the header."""
     safetensors.torch.save_file(net.state_dict(), path, metadata={"about": json.dumps(about)})
 
 

@@ -6,7 +6,8 @@
     S[t] = 1 where U[t] > threshold, else 0
 
 Notation of Eshraghian et al. 2023 (doi 10.1109/JPROC.2023.3280284); the same, step for step, as ``snntorch.Leaky``.
-U is recorded before the reset, so ``membrane > threshold`` exactly where ``spikes == 1``. The reset carries no gradient.
+U is recorded before the reset, so ``membrane > threshold`` exactly where ``spikes == 1``. The reset carries no
+gradient.
 """
 
 import math
@@ -37,15 +38,23 @@ def beta_from_tau(tau, dt=1.0, method="exact"):
     (0.819, 0.8)
     """
     if not 0 < tau < math.inf:
-        raise ValueError(f"beta_from_tau: tau must be a finite number above 0, got {tau}. It is a time, in the unit of dt.")
+        raise ValueError(
+            f"beta_from_tau: tau must be a finite number above 0, got {tau}. It is a time, in the unit of dt."
+        )
     if not 0 < dt < math.inf:
-        raise ValueError(f"beta_from_tau: dt must be a finite number above 0, got {dt}. It is the length of a step, in the unit of tau.")
+        raise ValueError(
+            f"beta_from_tau: dt must be a finite number above 0, got {dt}. It is the length of a step, in the unit "
+            "of tau."
+        )
     if method == "exact":
         return math.exp(-dt / tau)
     if method != "euler":
         raise ValueError(f'beta_from_tau: method must be "exact" or "euler", got {method!r}.')
     if dt > tau:
-        raise ValueError(f"beta_from_tau: Euler's step needs dt <= tau, got dt={dt}, tau={tau}. Take a smaller dt, or method=\"exact\".")
+        raise ValueError(
+            f"beta_from_tau: Euler's step needs dt <= tau, got dt={dt}, tau={tau}. Take a smaller dt, or "
+            'method="exact".'
+        )
     return 1 - dt / tau
 
 
@@ -67,7 +76,10 @@ def lif_step(current, membrane, *, beta, threshold=1.0, reset="subtract", spike=
     """
     _check("lif_step", beta, threshold, reset)
     if current.shape != membrane.shape:
-        raise ValueError(f"lif_step: current and membrane must have one shape, got {list(current.shape)} and {list(membrane.shape)}. At rest, membrane is torch.zeros_like(current).")
+        raise ValueError(
+            f"lif_step: current and membrane must have one shape, got {list(current.shape)} and "
+            f"{list(membrane.shape)}. At rest, membrane is torch.zeros_like(current)."
+        )
     spiked = (membrane > threshold).to(membrane.dtype).detach()
     if reset == "subtract":
         membrane = beta * membrane + current - threshold * spiked
@@ -103,12 +115,18 @@ def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(),
         kind = current.dtype if torch.is_tensor(current) else type(current).__name__
         raise TypeError(f"lif: current must be a float tensor [T, ...], got {kind}. Use torch.tensor(...).float().")
     if current.ndim == 0 or len(current) == 0:
-        raise ValueError(f"lif: current must be [T, ...] with time as its first axis and T of at least 1, got shape {list(current.shape)}. For a single step use current.unsqueeze(0), or lif_step.")
+        raise ValueError(
+            "lif: current must be [T, ...] with time as its first axis and T of at least 1, got shape "
+            f"{list(current.shape)}. For a single step use current.unsqueeze(0), or lif_step."
+        )
     before = _last_membrane(initial, current)
     spikes, membrane = Lif.apply(current, before, float(beta), float(threshold), reset, spike.derivative)
     # once in, a NaN stays in U whatever the reset (NaN > threshold is false), so the last step shows it
     if torch.isnan(membrane[-1]).any():
-        raise ValueError("lif: the membrane became NaN (not a number): current must be finite. Look for a division by zero, an infinite current or a diverged weight.")
+        raise ValueError(
+            "lif: the membrane became NaN (not a number): current must be finite. Look for a division by zero, an "
+            "infinite current or a diverged weight."
+        )
     return Record(spikes, membrane)
 
 
@@ -117,7 +135,10 @@ def _last_membrane(initial, current):
         return None
     membrane = initial.membrane[-1] if initial.membrane.ndim == current.ndim else initial.membrane
     if membrane.shape != current.shape[1:]:
-        raise ValueError(f"lif: initial must be the Record of a step of shape {list(current.shape[1:])}, or of [T, ...] steps of it, got {list(initial.membrane.shape)}. Is the batch the same, and time the first axis?")
+        raise ValueError(
+            f"lif: initial must be the Record of a step of shape {list(current.shape[1:])}, or of [T, ...] steps "
+            f"of it, got {list(initial.membrane.shape)}. Is the batch the same, and time the first axis?"
+        )
     return membrane
 
 
@@ -125,6 +146,9 @@ def _check(name, beta, threshold, reset):
     if not 0 <= beta <= 1:
         raise ValueError(f"{name}: beta must be in [0, 1], got {beta:g}. Is it a tau? Use beta_from_tau({beta:g}).")
     if not 0 < threshold < math.inf:
-        raise ValueError(f"{name}: threshold must be a finite number above 0, got {threshold:g}. At 0 or below, a neuron at rest would fire for ever.")
+        raise ValueError(
+            f"{name}: threshold must be a finite number above 0, got {threshold:g}. At 0 or below, a neuron at "
+            "rest would fire for ever."
+        )
     if reset not in RESETS:
         raise ValueError(f'{name}: reset must be "subtract", "zero" or "none", got {reset!r}.')

@@ -150,7 +150,15 @@ def confusion(counts, ax=None, **style):
     ax.imshow(share, **{"cmap": "cividis", "vmin": 0, "vmax": 1, **style})
     for (i, j), count in np.ndenumerate(counts):
         if count:
-            ax.text(j, i, f"{count:.0f}", ha="center", va="center", fontsize=7, color="black" if share[i, j] > 0.5 else "white")
+            ax.text(
+                j,
+                i,
+                f"{count:.0f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="black" if share[i, j] > 0.5 else "white",
+            )
     ticks = np.arange(len(counts))
     ax.set(xticks=ticks, yticks=ticks, xlabel="answer", ylabel="digit")
     return ax
@@ -168,7 +176,9 @@ def history(loss, ax=None, *, accuracy=None, epoch_end=None, **style):
     if accuracy:
         for x, y in zip(epoch_end, accuracy, strict=True):
             ax.axvline(x, color="0.85", linewidth=1, zorder=0)
-            ax.text(x, 1.0, f"{y:.1%} ", ha="right", va="top", color=COLORS["target"], transform=ax.get_xaxis_transform())
+            ax.text(
+                x, 1.0, f"{y:.1%} ", ha="right", va="top", color=COLORS["target"], transform=ax.get_xaxis_transform()
+            )
     return ax
 
 

@@ -7,10 +7,11 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Callable
 
 import torch
 
@@ -43,7 +44,7 @@ def plain_poisson(steps, images):
 
 
 def one_cycle(optimizer, steps):
-    """Learning rate up for a fifth of the run, then down to nothing (torch's OneCycleLR); its peak is the recipe's lr."""
+    """Learning rate up for a fifth of the run, then down to nothing (torch's OneCycleLR); its peak is the lr."""
     peak = optimizer.param_groups[0]["lr"]
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.2)
 
@@ -148,7 +149,7 @@ def run(system, name, train, test, *, seed, epochs=None, progress=True):
         "total_seconds": round(seconds, 1),
         "history": {
             "test_accuracy": history.test_accuracy,
-            "loss": [round(sum(history.loss[a:b]) / (b - a), 6) for a, b in zip(ends, ends[1:])],
+            "loss": [round(sum(history.loss[a:b]) / (b - a), 6) for a, b in pairwise(ends)],
             "seconds": [round(s, 2) for s in history.seconds],
         },
         "settings": {
@@ -158,6 +159,7 @@ def run(system, name, train, test, *, seed, epochs=None, progress=True):
             "layer": net.extra_repr(),
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "snn_helpers": __version__},
-        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads ({os.cpu_count()} cores seen), {torch.backends.cpu.get_cpu_capability()}",
+        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads ({os.cpu_count()} cores seen), "
+        f"{torch.backends.cpu.get_cpu_capability()}",
     }
     return net, record

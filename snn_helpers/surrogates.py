@@ -4,8 +4,8 @@ The true derivative of a step is 0 almost everywhere, so nothing could be learnt
 keeps the step and replaces only its derivative (Neftci, Mostafa and Zenke 2019, doi 10.1109/MSP.2019.2931595).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 import torch
 

@@ -50,7 +50,9 @@ class History:
     interrupted: bool = False
 
 
-def fit(net, digits, encode, loss, *, epochs, batch_size, lr, seed, test=None, schedule=None, on_step=None, progress=True):
+def fit(
+    net, digits, encode, loss, *, epochs, batch_size, lr, seed, test=None, schedule=None, on_step=None, progress=True
+):
     """Train ``net`` in place with Adam and return the History.
 
     Parameters
@@ -144,5 +146,7 @@ def _checked(name, record, label):
     if not hasattr(record, "spikes"):
         raise TypeError(f"{name}: wanted the Record of the output layer, got {type(record).__name__}. Use net(x)[-1].")
     if record.spikes.ndim != 3 or record.spikes.shape[1:2] != label.shape:
-        raise ValueError(f"{name}: wanted spikes [T, B, C] and labels [B], got {list(record.spikes.shape)} and {list(label.shape)}.")
+        raise ValueError(
+            f"{name}: wanted spikes [T, B, C] and labels [B], got {list(record.spikes.shape)} and {list(label.shape)}."
+        )
     return record

@@ -19,7 +19,9 @@ def fails(capsys, *arguments):
 def test_wrong_calls_say_what_was_wanted(capsys, tmp_path):
     assert "choose from" in fails(capsys, "train", "triple-layer")
     assert "--epochs must be at least 1, got 0" in fails(capsys, "train", "single-layer", "--epochs", "0")
-    assert "only the bundled sample. Run: python -m snn_helpers download" in fails(capsys, "train", "single-layer", "--out", str(tmp_path))
+    assert "only the bundled sample. Run: python -m snn_helpers download" in fails(
+        capsys, "train", "single-layer", "--out", str(tmp_path)
+    )
     message = fails(capsys, "train", "single-layer", "--data-dir", str(tmp_path / "none"), "--out", str(tmp_path))
     assert "found no such file" in message and "\n\n" not in message
     assert list(tmp_path.iterdir()) == []
@@ -52,8 +54,25 @@ def mnist(monkeypatch):
 
 
 def test_a_run_writes_its_record_and_weights(mnist, capsys, tmp_path):
-    main(["train", "single-layer", "--recipe", "fast", "--seed", "3", "--epochs", "1", "--out", str(tmp_path), "--weights"])
-    assert {path.name for path in tmp_path.iterdir()} == {"single-layer-fast-seed3.json", "single-layer-fast-seed3.safetensors"}
+    main(
+        [
+            "train",
+            "single-layer",
+            "--recipe",
+            "fast",
+            "--seed",
+            "3",
+            "--epochs",
+            "1",
+            "--out",
+            str(tmp_path),
+            "--weights",
+        ]
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "single-layer-fast-seed3.json",
+        "single-layer-fast-seed3.safetensors",
+    }
     record = json.loads((tmp_path / "single-layer-fast-seed3.json").read_text())
     assert (record["seed"], record["epochs"], record["test_images"]) == (3, 1, 10_000)
     assert f"{record['test_accuracy']:.2%} of 10,000 test digits after 1 epochs" in capsys.readouterr().out

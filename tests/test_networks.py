@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from snn_helpers import neurons, networks
+from snn_helpers import networks, neurons
 
 
 def test_an_snn_is_weights_then_lif_repeated():
@@ -84,5 +84,5 @@ def test_bundled_weights_read_digits(tmp_path):
     with safe_open(tmp_path / "w.safetensors", "pt") as file:
         assert file.metadata() == {"about": '{"seed": 3}'}
         assert torch.equal(file.get_tensor("layers.0.1.weight"), net.layers[0][1].weight)
-    with pytest.raises(ValueError, match="no bundled file 'nothing.safetensors'"):
+    with pytest.raises(ValueError, match=r"no bundled file 'nothing\.safetensors'"):
         networks.weights("nothing")

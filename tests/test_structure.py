@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import build_notebooks
@@ -13,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-REQUIREMENTS = PROJECT["project"]["dependencies"] + sum(PROJECT["project"]["optional-dependencies"].values(), [])
+REQUIREMENTS = [*PROJECT["project"]["dependencies"], *chain(*PROJECT["project"]["optional-dependencies"].values())]
 
 
 def name(requirement):
@@ -42,24 +43,36 @@ def test_an_unchecked_cell_checks_itself(path):
             assert "assert" in cell.source or "training.fit" in cell.source, cell.source
 
 
-@pytest.mark.parametrize("fault, change", [
-    ("code cells are not executed 1..n", lambda book: book.cells[-1].update(execution_count=None)),
-    ("the first cell should say: runs in about **N s**", lambda book: book.cells[0].update(source="# Title")),
-    ("code cell 1: over 25 lines", lambda book: book.cells[-1].update(source="1\n" * 26)),
-    ("code cell 1: holds a shell or magic line", lambda book: book.cells[-1].update(source="%matplotlib inline")),
-    ("code cell 1: holds an absolute path", lambda book: book.cells[-1].update(source="open('/tmp/x')")),
-    ("code cell 1: holds an address in code", lambda book: book.cells[-1].update(source="get('http://a.b')")),
-    ("code cell 1: has a picture without alt text", lambda book: book.cells[-1].outputs.append(
-        nbformat.v4.new_output("display_data", {"image/png": "eA=="}))),
-    ("code cell 1: writes to stderr", lambda book: book.cells[-1].outputs.append(
-        nbformat.v4.new_output("stream", name="stderr", text="!"))),
-    ("metadata.widgets is saved", lambda book: book.metadata.update(widgets={})),
-    ("the link to nowhere.ipynb leads nowhere", lambda book: book.cells[0].update(
-        source=book.cells[0].source + "[x](nowhere.ipynb)")),
-])
+@pytest.mark.parametrize(
+    "fault, change",
+    [
+        ("code cells are not executed 1..n", lambda book: book.cells[-1].update(execution_count=None)),
+        ("the first cell should say: runs in about **N s**", lambda book: book.cells[0].update(source="# Title")),
+        ("code cell 1: over 25 lines", lambda book: book.cells[-1].update(source="1\n" * 26)),
+        ("code cell 1: holds a shell or magic line", lambda book: book.cells[-1].update(source="%matplotlib inline")),
+        ("code cell 1: holds an absolute path", lambda book: book.cells[-1].update(source="open('/tmp/x')")),
+        ("code cell 1: holds an address in code", lambda book: book.cells[-1].update(source="get('http://a.b')")),
+        (
+            "code cell 1: has a picture without alt text",
+            lambda book: book.cells[-1].outputs.append(nbformat.v4.new_output("display_data", {"image/png": "eA=="})),
+        ),
+        (
+            "code cell 1: writes to stderr",
+            lambda book: book.cells[-1].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="!")),
+        ),
+        ("metadata.widgets is saved", lambda book: book.metadata.update(widgets={})),
+        (
+            "the link to nowhere.ipynb leads nowhere",
+            lambda book: book.cells[0].update(source=book.cells[0].source + "[x](nowhere.ipynb)"),
+        ),
+    ],
+)
 def test_faults_are_found(fault, change, tmp_path):
     book = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    book.cells = [nbformat.v4.new_markdown_cell("# Title\nruns in about **5 s**"), nbformat.v4.new_code_cell("1", execution_count=1)]
+    book.cells = [
+        nbformat.v4.new_markdown_cell("# Title\nruns in about **5 s**"),
+        nbformat.v4.new_code_cell("1", execution_count=1),
+    ]
     path = tmp_path / "00_test.ipynb"
     nbformat.write(book, path)
     assert build_notebooks.faults(path) == []
@@ -100,7 +113,9 @@ def version(text):
 
 
 def test_every_module_is_packaged():
-    packages = {str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "snn_helpers").rglob("__init__.py")}
+    packages = {
+        str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "snn_helpers").rglob("__init__.py")
+    }
     assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
@@ -111,9 +126,16 @@ def test_files_stay_small():
 
 def test_imports_go_one_way():
     below = {
-        "memory": set(), "surrogates": set(), "assets": set(), "encoding": {"memory"}, "data": {"assets"},
-        "kernels": {"memory"}, "neurons": {"kernels", "surrogates"}, "networks": {"assets", "neurons", "surrogates"},
-        "training": {"data"}, "recipes": {"networks", "training", "encoding"},
+        "memory": set(),
+        "surrogates": set(),
+        "assets": set(),
+        "encoding": {"memory"},
+        "data": {"assets"},
+        "kernels": {"memory"},
+        "neurons": {"kernels", "surrogates"},
+        "networks": {"assets", "neurons", "surrogates"},
+        "training": {"data"},
+        "recipes": {"networks", "training", "encoding"},
     }
     for module, allowed in below.items():
         path = ROOT / "snn_helpers" / f"{module}.py"
@@ -130,6 +152,14 @@ def test_the_readme_names_every_notebook_and_only_links_that_lead_somewhere():
         assert f"(notebooks/{path.name})" in text
     for target in re.findall(r"\]\(([^)#]+)", text) + re.findall(r'src="([^"]+)"', text):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_readme_gives_the_times_of_the_notebooks_header(path):
+    header = nbformat.read(path, 4).cells[0].source
+    read, run = re.search(r"Read: about (\d+) min · runs in about \*\*(\d+) s\*\*", header).groups()
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if path.name in line)
+    assert row.endswith(f"| {read} min | {run} s |")
 
 
 def test_importing_the_package_loads_nothing_slow_and_prints_nothing():

@@ -91,7 +91,17 @@ def test_fit_follows_its_seed_to_the_bit_and_leaves_the_callers_alone():
         torch.set_rng_state(state)
         net = networks.single_layer()
         torch.set_rng_state(before)
-        training.fit(net, some(101), lambda x: poisson(x, 5), training.mse_rate_loss, epochs=1, batch_size=50, lr=0.01, seed=seed, progress=False)
+        training.fit(
+            net,
+            some(101),
+            lambda x: poisson(x, 5),
+            training.mse_rate_loss,
+            epochs=1,
+            batch_size=50,
+            lr=0.01,
+            seed=seed,
+            progress=False,
+        )
         assert torch.equal(torch.get_rng_state(), before)
         nets.append(weight(net))
     assert torch.equal(nets[0], nets[1])
@@ -105,10 +115,30 @@ def test_each_epoch_has_its_own_order():
         seen.append(images.sum().item())
         return poisson(images, 2)
 
-    training.fit(networks.single_layer(), some(64), encode, training.mse_rate_loss, epochs=2, batch_size=64, lr=1e-3, seed=0, progress=False)
+    training.fit(
+        networks.single_layer(),
+        some(64),
+        encode,
+        training.mse_rate_loss,
+        epochs=2,
+        batch_size=64,
+        lr=1e-3,
+        seed=0,
+        progress=False,
+    )
     assert seen[0] == pytest.approx(seen[1], rel=1e-5) and len(seen) == 2
     seen.clear()
-    training.fit(networks.single_layer(), some(64), encode, training.mse_rate_loss, epochs=2, batch_size=8, lr=1e-3, seed=0, progress=False)
+    training.fit(
+        networks.single_layer(),
+        some(64),
+        encode,
+        training.mse_rate_loss,
+        epochs=2,
+        batch_size=8,
+        lr=1e-3,
+        seed=0,
+        progress=False,
+    )
     assert seen[:8] != seen[8:]
 
 
@@ -133,7 +163,14 @@ def test_a_callback_sees_every_step_and_a_bar_is_shown(capsys):
     assert shown.out == "" and "5/5" in shown.err and "loss" in shown.err
 
 
-@pytest.mark.parametrize("bad, message", [({"epochs": 0}, "epochs must be at least 1, got 0"), ({"batch_size": 0}, "batch_size"), ({"lr": -1}, r"lr \(learning rate\) must be above 0, got -1")])
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"lr": -1}, r"lr \(learning rate\) must be above 0, got -1"),
+    ],
+)
 def test_fit_refuses_nonsense(bad, message):
     with pytest.raises(ValueError, match=message):
         learn(**bad)
@@ -151,7 +188,9 @@ def test_accuracy_counts_every_digit_whatever_the_batch():
 def test_an_ann_twin_is_fitted_by_the_same_function():
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
-    history = training.fit(net, some(307), lambda x: x, F.cross_entropy, epochs=5, batch_size=50, lr=0.01, seed=0, progress=False)
+    history = training.fit(
+        net, some(307), lambda x: x, F.cross_entropy, epochs=5, batch_size=50, lr=0.01, seed=0, progress=False
+    )
     assert history.loss[-1] < 0.5 * history.loss[0]
 
 
@@ -175,12 +214,14 @@ def test_recorded_runs_say_what_they_are():
 
 def test_the_recipes_run_and_a_run_follows_its_seed():
     for name in recipes.RECIPES["single-layer"]:
-        net, result = recipes.run("single-layer", name, some(130), some(53, train=False), seed=5, epochs=1, progress=False)
+        net, result = recipes.run(
+            "single-layer", name, some(130), some(53, train=False), seed=5, epochs=1, progress=False
+        )
         assert result["history"]["test_accuracy"] == [result["test_accuracy"]] and result["seed"] == 5
         again, _ = recipes.run("single-layer", name, some(130), some(53, train=False), seed=5, epochs=1, progress=False)
         assert torch.equal(weight(net), weight(again))
 
 
 def test_missing_results_say_how_to_get_them():
-    with pytest.raises(FileNotFoundError, match="found no nothing-fast-seed.*python -m snn_helpers train"):
+    with pytest.raises(FileNotFoundError, match=r"found no nothing-fast-seed.*python -m snn_helpers train"):
         recipes.recorded("nothing", "fast")

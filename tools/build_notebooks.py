@@ -32,7 +32,11 @@ def build(path):
     book = nbformat.read(path, 4)
     start = time.perf_counter()
     NotebookClient(
-        book, timeout=300, kernel_name="python3", record_timing=False, store_widget_state=False,
+        book,
+        timeout=300,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     seconds = time.perf_counter() - start

@@ -21,9 +21,9 @@ def _step_cases():
 
 @exercise(
     "02.1",
-    "three lines: which neurons spiked at the step before? Decay, add the current, take the threshold off those. Then compare.",
+    "three lines: who spiked at the step before? Decay, add the current, take the threshold off those. Then compare.",
     "the step before spiked where its membrane is above the threshold: (membrane > threshold).float().",
-    "membrane = beta * membrane + current - threshold * spiked; spikes = (membrane > threshold).float(); return spikes, membrane.",
+    "membrane = beta * membrane + current - threshold * spiked; then return (membrane > threshold).float(), membrane.",
 )
 def step(answer):
     for current, membrane, beta, threshold in _step_cases():
@@ -48,9 +48,13 @@ def _recognise_step(got, wanted, current, membrane, beta, threshold):
     decayed = beta * membrane + current
     slips = {
         "no reset: whoever spiked at the step before should start one threshold lower": decayed,
-        "a reset to zero. Here the threshold is subtracted and what is above it stays": decayed - beta * membrane * spiked,
-        "beta times the threshold taken off (a reset before the leak). Take off the whole threshold": decayed - beta * threshold * spiked,
-        "a scaled input, (1 - beta) I. Here the current goes in whole": beta * membrane + (1 - beta) * current - threshold * spiked,
+        "a reset to zero. Here the threshold is subtracted and what is above it stays": decayed
+        - beta * membrane * spiked,
+        "beta times the threshold taken off (a reset before the leak). Take off the whole threshold": decayed
+        - beta * threshold * spiked,
+        "a scaled input, (1 - beta) I. Here the current goes in whole": beta * membrane
+        + (1 - beta) * current
+        - threshold * spiked,
         "the membrane after its own reset. Keep it as it was when it spiked; the reset comes one step later": decayed
         - threshold * (decayed > threshold),
     }
@@ -77,7 +81,9 @@ def closed_form(answer):
         got = call(answer, n, current, beta)
         what = f"U[{n}] for I = {current:.3f}, beta = {beta:.3f}"
         slips = {
-            "one step too many: after n steps there are n terms, the last is beta^(n-1)": current * (1 - beta ** (n + 1)) / (1 - beta),
+            "one step too many: after n steps there are n terms, the last is beta^(n-1)": current
+            * (1 - beta ** (n + 1))
+            / (1 - beta),
             "one step too few: U[1] is already I": current * (1 - beta ** (n - 1)) / (1 - beta),
             "a scaled input: this settles at I, ours settles at I / (1 - beta)": current * (1 - beta**n),
             "n already at infinity: this is where it settles, not where it is after n steps": current / (1 - beta),
@@ -107,11 +113,15 @@ def rheobase(answer):
     beta = beta_from_tau(tau)
     wanted = threshold * (1 - beta)
     if _is(answer, threshold, 1e-3):
-        raise NotYet("this is the threshold itself; but the membrane adds up what it gets, so a far smaller current is enough.")
+        raise NotYet(
+            "this is the threshold itself; but the membrane adds up what it gets, so a far smaller current is enough."
+        )
     if _is(answer, threshold / tau, 1e-3):
         raise NotYet("this is the answer for Euler's beta, 1 - 1/tau. Take the exact one, exp(-1/tau).")
     if _is(answer, threshold * beta, 1e-3):
-        raise NotYet("this is threshold times beta; what has to be made up at each step is the share that leaks, 1 - beta.")
+        raise NotYet(
+            "this is threshold times beta; what has to be made up at each step is the share that leaks, 1 - beta."
+        )
     if _is(answer, 1 - beta, 1e-3):
         raise NotYet("this is the answer for a threshold of 1; here it is 1.3.")
     close(answer, wanted, what="the rheobase", tolerance=2e-3)
@@ -133,7 +143,9 @@ def coincidence(answer):
     fired = lif(current, beta=beta).spikes.sum(0) > 0
     for gap in range(1, 20):
         if fired[gap - 1] and gap >= PAIR["window"]:
-            raise NotYet(f"with tau = {tau:g} a pair {fired.nonzero().max() + 1} steps apart fires as well: it remembers for too long.")
+            raise NotYet(
+                f"with tau = {tau:g} a pair {fired.nonzero().max() + 1} steps apart fires too: it remembers too long."
+            )
         if not fired[gap - 1] and gap < PAIR["window"]:
             extra = " The window is not tau itself." if tau == PAIR["window"] else ""
             raise NotYet(f"with tau = {tau:g} a pair {gap} steps apart does not fire: it forgets too soon.{extra}")
@@ -177,13 +189,17 @@ def refractory(answer):
 )
 def scaled_input(answer):
     if _is(answer, 0.5, 1e-3):
-        raise NotYet("0.5 is the rheobase of a neuron that takes its input whole. Here half the input is lost: U = U/2 + I/2.")
+        raise NotYet(
+            "0.5 is the rheobase of a neuron that takes its input whole. Here half the input is lost: U = U/2 + I/2."
+        )
     if _is(answer, 1 - math.exp(-0.5), 1e-3):
         raise NotYet("this is threshold (1 - exp(-1/2)): the other library's beta, and its whole input.")
     if _is(answer, 2, 1e-3):
         raise NotYet("2 makes it fire at every step; with less it still fires, only later.")
     value = _positive_number(answer, "the smallest input")
     if value < 1 - 1e-6:
-        raise NotYet(f"under {value:g} the membrane settles at {value:g}, below the threshold: it never fires, however long you wait.")
+        raise NotYet(
+            f"under {value:g} the membrane settles at {value:g}, below the threshold: it never fires, wait as you may."
+        )
     close(value, 1.0, what="the smallest input", tolerance=0.011)
     return "with a scaled input the rheobase is the threshold itself, whatever tau is."

@@ -33,7 +33,9 @@ def silent_loss(answer):
     if isinstance(answer, (int, float)) and answer == 1:
         raise NotYet("1 is the sum of the squares; the loss is their mean over ten classes.")
     if isinstance(answer, (int, float)) and answer == 0:
-        raise NotYet("0 would be a perfect score; the neuron of the right class should fire at every step and does not.")
+        raise NotYet(
+            "0 would be a perfect score; the neuron of the right class should fire at every step and does not."
+        )
     close(answer, 0.1, what="the loss of a silent network", tolerance=1e-6)
     return "a loss stuck at exactly 1/C says: nobody fires. Remember the number, you will meet it again."
 
@@ -63,7 +65,8 @@ def ties(answer):
     "03.4",
     "the last entry of the curve is the accuracy with all steps. Which entries lie within half a point of it?",
     "once within is not enough: the curve has to stay there. Look for the last entry that is outside.",
-    "outside = (accuracy - accuracy[-1]).abs() > 0.005; the answer is the last True's index plus 2, or 1 if there is none.",
+    "outside = (accuracy - accuracy[-1]).abs() > 0.005; the answer is the last True's index plus 2, or 1 if there "
+    "is none.",
 )
 def enough_steps(answer):
     generator = torch.Generator().manual_seed(4)
@@ -75,9 +78,13 @@ def enough_steps(answer):
         first = ((curve - curve[-1]).abs() <= 0.005).nonzero()[0].item() + 1
         got = call(answer, curve.clone())
         if _equals(got, wanted - 1):
-            raise NotYet(f"{wanted - 1} is the index; the curve's first entry stands for one step, so index k means k + 1 steps.")
+            raise NotYet(
+                f"{wanted - 1} is the index; the curve's first entry stands for one step, so index k means k + 1 steps."
+            )
         if first != wanted and _equals(got, first):
-            raise NotYet(f"at {first} steps the curve comes within half a point, but it leaves again: wanted is where it stays.")
+            raise NotYet(
+                f"at {first} steps the curve comes within half a point, but it leaves again: wanted is where it stays."
+            )
         same(got, wanted, what=f"the number of steps for a curve of {steps}")
     return "the rest of the steps buy next to nothing: early exit, the cheapest speed-up a spiking network has."
 
@@ -102,7 +109,9 @@ def judged_accuracy(answer):
         same(got, torch.tensor(wanted), what="the accuracy on 523 bundled digits", tolerance=0.02)
         full = data.mnist(train=False)
         if len(full.labels) != 10_000:
-            return "your function judges rightly. MNIST's own test set is not on this machine, so the 0.92 waits for it."
+            return (
+                "your function judges rightly. MNIST's own test set is not on this machine, so the 0.92 waits for it."
+            )
         share = call(answer, net, full)
     if not share >= 0.92:
         raise NotYet(f"on all 10,000 test images your function says {share:.4f}; the bundled weights reach 0.92.")

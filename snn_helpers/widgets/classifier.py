@@ -41,19 +41,16 @@ def vote_explorer(net=None, digits=None, *, steps=50):
         image, inputs, membrane, spikes = journey(index, seed)
         inputs, membrane, spikes = inputs[:until], membrane[:until], spikes[:until]
         plots.image(image, axes["image"]).set_title(f"a {digits.labels[index]}")
-        plots.raster(inputs, axes["raster"]).set(yticks=[], ylabel="lit pixel", title=f"{inputs.sum():.0f} input spikes")
+        plots.raster(inputs, axes["raster"]).set(
+            yticks=[], ylabel="lit pixel", title=f"{inputs.sum():.0f} input spikes"
+        )
         _voltages(membrane, spikes, axes["voltage"])
         _race(spikes, axes["race"], digits.labels[index].item())
         for name in "raster", "voltage", "race":
-            axes[name].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps // 2, steps - 1))  # few labels: text is slow to draw
-        counts = spikes.sum(0)
-        ranking = counts.argsort(descending=True, stable=True)
-        first, second = ranking[:2].tolist()
-        verdict = "right" if first == digits.labels[index] else "wrong"
-        return (
-            f"after {until} steps: {first} leads with {counts[first]:.0f} spikes, "
-            f"{second} follows with {counts[second]:.0f} ({verdict}: it is a {digits.labels[index]})"
-        )
+            axes[name].set(
+                xlim=(-0.5, steps - 0.5), xticks=(0, steps // 2, steps - 1)
+            )  # few labels: text is slow to draw
+        return _verdict(spikes.sum(0), until, digits.labels[index].item())
 
     def strip():
         figure = Figure(figsize=(9, 6))
@@ -71,16 +68,33 @@ def vote_explorer(net=None, digits=None, *, steps=50):
             "until": slider("steps shown", steps, 1, steps, 1),
             "seed": slider("seed", 0, 0, 20, 1),
         },
-        layout=lambda figure: figure.subplot_mosaic([["image", "raster", "voltage", "race"]], width_ratios=(1, 2, 2, 2)),
+        layout=lambda figure: figure.subplot_mosaic(
+            [["image", "raster", "voltage", "race"]], width_ratios=(1, 2, 2, 2)
+        ),
         strip=strip,
-        sentence="Three test digits on their way to a vote, one clear and the two closest of all: input spikes, the voltages of the ten output neurons "
+        sentence="Three test digits on their way to a vote, one clear and the two closest of all: input spikes, "
+        "the voltages of the ten output neurons "
         "(white marks are spikes), and their spike counts racing; the digit's own neuron is green.",
         size=(10, 2.8),
     )
 
 
+def _verdict(counts, until, label):
+    leaders = (counts == counts.max()).nonzero().flatten().tolist()
+    if not counts.any():
+        return f"after {until} steps: nobody has fired, so there is no vote (it is a {label})"
+    if len(leaders) > 1:
+        names = " and ".join(map(str, leaders))
+        return f"after {until} steps: {names} tie with {counts.max():.0f} spikes each (it is a {label})"
+    second = counts.topk(2).indices[1].item()
+    return (
+        f"after {until} steps: {leaders[0]} leads with {counts.max():.0f} spikes, {second} follows with "
+        f"{counts[second]:.0f} ({'right' if leaders[0] == label else 'wrong'}: it is a {label})"
+    )
+
+
 def _voltages(membrane, spikes, ax):
-    ax.imshow(membrane.T, aspect="auto", vmin=-3, vmax=3)
+    ax.imshow(membrane.T.numpy(), aspect="auto", vmin=-3, vmax=3)
     time, neuron = np.nonzero(spikes.numpy())
     ax.plot(time, neuron, "|", color="white", markersize=7)
     ax.set(yticks=range(10), xlabel="time step", ylabel="output neuron", title="voltages and spikes")
@@ -94,4 +108,4 @@ def _race(spikes, ax, label):
         if right or neuron == counts[-1].argmax():
             ax.text(len(counts) - 1, counts[-1, neuron], f" {neuron}", va="center", fontweight="bold")
     ax.locator_params(axis="y", nbins=3, integer=True)
-    ax.set(xlabel="time step", ylabel="spikes so far", title="the vote race")
+    ax.set(xlabel="time step", ylabel="spikes so far", ylim=(-0.5, max(5, counts.max()) * 1.05), title="the vote race")

@@ -7,12 +7,18 @@ from snn_helpers.conventions import PRESETS, SWITCHES, simulate
 from snn_helpers.widgets.neuron import compare_trains, input_current
 from snn_helpers.widgets.panel import Panel, choice, slider
 
-_LABELS = {"decay": "beta", "input": "input", "reset": "reset by / to", "when": "reset acts", "fires": "fires at U ? threshold"}
-_STEPS = 80
+_LABELS = {
+    "decay": "beta",
+    "input": "input",
+    "reset": "reset by / to",
+    "when": "reset acts",
+    "fires": "fires at U ? threshold",
+}
+_STEPS = 60
 
 
 def convention_explorer():
-    """Start from a library's preset, flip single switches, and count the steps at which the spikes differ from snnTorch's."""
+    """Start from a library's preset, flip single switches, and count where the spikes differ from snnTorch's."""
     controls = {
         "preset": choice("start from", list(PRESETS), "SpikingJelly"),
         **{
@@ -28,9 +34,10 @@ def convention_explorer():
         controls,
         layout=lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[1, 2]),
         strip=_strip,
-        sentence="The same input spikes, of size 4 into a neuron with tau = 4, as four conventions spell it. snnTorch takes the input whole "
-        "and fires most, often several times for one of them; the others scale it by 1 - beta: SpikingJelly's lands exactly on the threshold, and fires; "
-        "Norse's lands there too and does not; the textbook's stays just under it.",
+        sentence="The same input spikes, of size 4 into a neuron with tau = 4, as four conventions spell it. snnTorch "
+        "takes the input whole and fires most, often several times for one of them; the others scale it by 1 - beta: "
+        "SpikingJelly's lands exactly on the threshold, and fires; Norse's lands there too and does not; the "
+        "textbook's stays just under it.",
         size=(8, 3.4),
     )
 
@@ -45,10 +52,16 @@ def _draw(axes, preset, kind, size, tau, **switches):
     axes[1].plot(theirs.membrane, **plots.LINES["membrane"], label=named)
     axes[1].axhline(1, **plots.LINES["threshold"])
     low, high = (pick(ours.membrane.tolist() + theirs.membrane.tolist()) for pick in (min, max))
-    axes[1].set(xlim=(-0.5, _STEPS - 0.5), ylim=(min(0, low) - 0.1, 1.25 * max(1, high)), xlabel="time step", ylabel="membrane U")
+    axes[1].set(
+        xlim=(-0.5, _STEPS - 0.5),
+        ylim=(min(0, low) - 0.1, 1.25 * max(1, high)),
+        xlabel="time step",
+        ylabel="membrane U",
+    )
     axes[1].legend(loc="upper right", ncols=2)
     differ = int((ours.spikes != theirs.spikes).sum())
-    counts = f"snnTorch {ours.spikes.sum():.0f} spikes, {named} {theirs.spikes.sum():.0f} · {differ} of {_STEPS} steps differ"
+    a, b = int(ours.spikes.sum()), int(theirs.spikes.sum())
+    counts = f"snnTorch {a} spikes, {named} {b} · {differ} of {_STEPS} steps differ"
     return f"{counts} · {named} = {describe(convention)}"
 
 
@@ -60,7 +73,7 @@ def describe(convention):
 
 
 def _strip():
-    figure, axes = plt.subplots(4, 1, figsize=(8, 4.6), sharex=True)
+    figure, axes = plt.subplots(4, 1, figsize=(8, 4), sharex=True)
     current = input_current("Poisson", 4.0, steps=_STEPS)
     for ax, (name, convention) in zip(axes, PRESETS.items(), strict=True):
         record = simulate(current, convention, tau=4.0)

@@ -1,4 +1,4 @@
-"""Explorers of notebook 02: the neuron as a playground, Euler against exact, and a neuron whose parameters are hidden."""
+"""Explorers of notebook 02: the neuron as a playground, Euler against exact, and a neuron that hides."""
 
 import math
 
@@ -18,7 +18,7 @@ POISSON_RATE = 0.3  # input spikes a step
 
 
 def input_current(kind, size, *, seed=0, steps=STEPS):
-    """The playground's inputs, [T]: "constant", a "pulse" from step 20 to 60, or "Poisson" spikes that weigh ``size``."""
+    """The playground's inputs [T]: "constant", a "pulse" (steps 20 to 60), or "Poisson" spikes that weigh ``size``."""
     if kind == "Poisson":
         generator = torch.Generator().manual_seed(seed)
         return size * poisson(torch.tensor(POISSON_RATE), steps, generator=generator)
@@ -43,8 +43,9 @@ def lif_explorer():
         controls,
         layout=lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[1, 3]),
         strip=_strip_lif,
-        sentence="One neuron under one constant current, at four values of tau: at tau = 2 the membrane settles under the "
-        "threshold and the neuron is silent; the longer its memory, the sooner it reaches the threshold and the more often it fires.",
+        sentence="One neuron under one constant current, at four values of tau: at tau = 2 the membrane settles under "
+        "the threshold and the neuron is silent; the longer its memory, the sooner it reaches the threshold and the "
+        "more often it fires.",
         size=(8, 3.6),
     )
 
@@ -59,7 +60,15 @@ def _draw_lif(axes, kind, size, tau, threshold, reset, seed):
     goal = size / (1 - beta)
     if kind == "constant" and goal <= 3 * threshold:
         axes[1].axhline(goal, **plots.LINES["target"], linewidth=1)
-        axes[1].text(STEPS - 1, goal, "where it is heading: I / (1 - beta)", color=plots.COLORS["target"], ha="right", va="bottom", fontsize=8)
+        axes[1].text(
+            STEPS - 1,
+            goal,
+            "where it is heading: I / (1 - beta)",
+            color=plots.COLORS["target"],
+            ha="right",
+            va="bottom",
+            fontsize=8,
+        )
         axes[1].set_ylim(top=max(axes[1].get_ylim()[1], 1.15 * goal))
     times = record.spikes.nonzero()[:, 0]
     text = f"{len(times)} spike{'s' * (len(times) != 1)} in {len(current)} steps"
@@ -70,7 +79,9 @@ def _draw_lif(axes, kind, size, tau, threshold, reset, seed):
 
 def _prediction(kind, size, beta, threshold, reset):
     if kind == "Poisson":
-        return f"mean input {size * POISSON_RATE:.2f} against the {threshold * (1 - beta):.3f} that a constant input needs"
+        return (
+            f"mean input {size * POISSON_RATE:.2f} against the {threshold * (1 - beta):.3f} that a constant input needs"
+        )
     low, high = interval(size, beta, threshold, "zero" if reset == "none" else reset)
     if low == math.inf:
         return f"predicted: none, the current must exceed {threshold * (1 - beta):.3f}"
@@ -80,7 +91,7 @@ def _prediction(kind, size, beta, threshold, reset):
 
 
 def _strip_lif():
-    figure, axes = plt.subplots(1, 4, figsize=(10, 2.3), sharey=True)
+    figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
     current = input_current("constant", 0.2)
     for ax, tau in zip(axes, (2.0, 5.0, 10.0, 40.0), strict=True):
         record = lif(current, beta=beta_from_tau(tau))
@@ -94,7 +105,7 @@ def _strip_lif():
 
 
 def charge(tau, dt, steps):
-    """A membrane that charges towards 1, at the ends of ``steps`` steps of dt: exact, and by Euler's rule, each [steps + 1].
+    """A membrane that charges towards 1, at 0, dt, ..., steps dt: exact, and by Euler's rule, each [steps + 1].
 
     The exact solution of tau dU/dt = 1 - U is 1 - exp(-t/tau); Euler's rule multiplies what is left by 1 - dt/tau.
     """
@@ -113,8 +124,9 @@ def euler_explorer():
         controls,
         layout=lambda figure: figure.subplots(),
         strip=_strip_euler,
-        sentence="A membrane with tau = 10 ms charging, at four sizes of step: Euler's steps (circles) keep close to the true "
-        "curve while dt is small, run ahead of it at dt = tau / 2, overshoot past dt = tau, and grow without end past 2 tau.",
+        sentence="A membrane with tau = 10 ms charging, at four sizes of step: Euler's steps (circles) keep close to "
+        "the true curve while dt is small, run ahead of it at dt = tau / 2, overshoot past dt = tau, and grow without end "
+        "past 2 tau.",
         size=(8, 3),
     )
 
@@ -127,11 +139,21 @@ def _draw_euler(ax, tau, dt, label=True):
     ax.plot(time, 1 - np.exp(-time / tau), **plots.LINES["target"], label="true curve")
     ax.plot(at, exact, ".", color=plots.COLORS["membrane"], markersize=9, label="exact step")
     ax.plot(at, euler, "o-", color=plots.COLORS["other"], fillstyle="none", linewidth=1, label="Euler's step")
-    ax.set(xlim=(-1, span + 1), ylim=(-1.1, 3.1) if dt > tau else (-0.05, 1.15), xlabel="time [ms]", ylabel="membrane U")
+    ax.set(
+        xlim=(-1, span + 1), ylim=(-1.1, 3.1) if dt > tau else (-0.05, 1.15), xlabel="time [ms]", ylabel="membrane U"
+    )
     if label:
         ax.legend(loc="lower right")
     x = dt / tau
-    fate = "it settles" if x <= 1 else "it overshoots, then settles" if x < 2 else "it never settles" if x == 2 else "it blows up"
+    fate = (
+        "it settles"
+        if x <= 1
+        else "it overshoots, then settles"
+        if x < 2
+        else "it never settles"
+        if x == 2
+        else "it blows up"
+    )
     if x > 1:
         fate += "; beta_from_tau refuses this"
     error = np.abs(exact - euler).max()
@@ -139,7 +161,7 @@ def _draw_euler(ax, tau, dt, label=True):
 
 
 def _strip_euler():
-    figure, axes = plt.subplots(1, 4, figsize=(10, 2.4))
+    figure, axes = plt.subplots(1, 4, figsize=(9.5, 2.3))
     for ax, dt in zip(axes, (1.0, 5.0, 15.0, 22.0), strict=True):
         _draw_euler(ax, 10.0, dt, label=dt == 1)
         ax.set(title=f"dt = {dt:g} ms, dt / tau = {dt / 10:g}", ylabel="")
@@ -169,8 +191,8 @@ def mystery_explorer():
         controls,
         layout=lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[1, 2]),
         strip=_strip_mystery,
-        sentence="The spikes of hidden neuron 1 under four constant currents: the stronger the current, the shorter the intervals. "
-        "From such trains alone, its tau and its threshold can be found.",
+        sentence="The spikes of hidden neuron 1 under four constant currents: the stronger the current, the shorter "
+        "the intervals; the weakest does not reach it. From such trains alone, its tau and its threshold can be found.",
         size=(8, 3.4),
     )
 

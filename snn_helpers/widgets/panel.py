@@ -76,8 +76,8 @@ def slider(label, value, low, high, step, *, unit=""):
         description=f"{label} [{unit}]" if unit else label,
         readout=False,
         continuous_update=True,
-        style={"description_width": "9em"},
-        layout=ipywidgets.Layout(width="28em"),
+        style={"description_width": "11em"},
+        layout=ipywidgets.Layout(width="32em"),
     )
 
 
@@ -86,8 +86,8 @@ def choice(label, options, value=None):
     return ipywidgets.Dropdown(
         options=options,
         description=label,
-        style={"description_width": "9em"},
-        layout=ipywidgets.Layout(width="28em"),
+        style={"description_width": "11em"},
+        layout=ipywidgets.Layout(width="32em"),
         **({} if value is None else {"value": value}),
     )
 
@@ -97,13 +97,18 @@ def _row(control):
         return control
     whole = isinstance(control, ipywidgets.IntSlider)
     kind = ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText
-    box = kind(control.value, min=control.min, max=control.max, step=control.step, layout=ipywidgets.Layout(width="6em"))
+    box = kind(
+        control.value, min=control.min, max=control.max, step=control.step, layout=ipywidgets.Layout(width="6em")
+    )
     ipywidgets.jslink((control, "value"), (box, "value"))
     return ipywidgets.HBox([control, box])
 
 
 def _wipe(ax):
     """Take what was drawn off an Axes. Unlike ``ax.clear()`` this keeps the ticks, which cost more than the drawing."""
+    for picture in ax.images:
+        if picture.colorbar:
+            picture.colorbar.remove()
     for artist in (*ax.lines, *ax.patches, *ax.collections, *ax.images, *ax.texts, *ax.artists, *ax.child_axes):
         artist.remove()
     if ax.get_legend():

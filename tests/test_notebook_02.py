@@ -1,0 +1,248 @@
+"""Notebook 02: its four explorers, held to computations of their own, and its exercises."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from snn_helpers import plots, widgets
+from snn_helpers.conventions import PRESETS, simulate
+from snn_helpers.exercises import grade
+from snn_helpers.neurons import beta_from_tau, lif, lif_step
+from snn_helpers.widgets.neuron import charge, hidden_neuron, input_current
+
+EXPLORERS = ["lif_explorer", "euler_explorer", "mystery_explorer", "convention_explorer"]
+
+
+def headline(panel, **values):
+    for name, value in values.items():
+        panel.controls[name].value = value
+    return panel.headline.value
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_every_position_of_the_controls_draws(name, drive):
+    drive(getattr(widgets, name)(), most=4)
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_the_strip_and_its_sentence(name):
+    panel = getattr(widgets, name)()
+    figure = panel.strip()
+    assert len(figure.axes) == 4 and all(ax.has_data() for ax in figure.axes)
+    assert plots.png(figure) == plots.png(panel.strip()), "the strip differs from one time to the next"
+    assert len(panel.sentence) > 40
+
+
+@pytest.mark.parametrize(
+    "size, tau, threshold, reset", [(0.2, 10.0, 1.0, "zero"), (0.37, 4.5, 0.7, "subtract"), (1.9, 23.0, 2.8, "zero")]
+)
+def test_the_playground_counts_and_predicts(size, tau, threshold, reset):
+    text = headline(widgets.lif_explorer(), size=size, tau=tau, threshold=threshold, reset=reset)
+    beta, u, times = math.exp(-1 / tau), 0.0, []
+    for t in range(100):  # the neuron once more, in plain Python
+        spiked = u > threshold
+        u = beta * u * (1 - spiked) + size if reset == "zero" else beta * u + size - threshold * spiked
+        if u > threshold:
+            times.append(t)
+    mean = (times[-1] - times[0]) / (len(times) - 1)
+    assert f"<b>{len(times)} spikes in 100 steps · mean interval {mean:.1f} steps" in text
+    low, *high = map(float, re.search(r"predicted interval ([\d.]+)(?: to (\d+))?", text).groups(default=math.nan))
+    assert mean == low if reset == "zero" else low - 0.3 <= mean <= high[0]
+
+
+def test_the_playground_names_the_rheobase_where_it_is_silent():
+    panel = widgets.lif_explorer()
+    text = headline(panel, size=0.1, tau=5.0, threshold=1.5)
+    needed = float(re.search(r"must exceed ([\d.]+)", text)[1])
+    assert "<b>0 spikes" in text and needed == pytest.approx(1.5 * (1 - math.exp(-0.2)), abs=5e-4)
+    assert "<b>0 spikes" in headline(panel, size=math.floor(needed * 100) / 100)
+    assert "<b>0 spikes" not in headline(panel, size=math.ceil(needed * 100) / 100 + 0.01)
+    assert "at every step that ends above" in headline(panel, reset="none")
+
+
+def test_the_playground_keeps_its_noise_until_the_seed_moves():
+    panel = widgets.lif_explorer()
+    before, seen = headline(panel, kind="Poisson", size=0.6), panel.image.value
+    headline(panel, tau=30.0)
+    assert headline(panel, tau=10.0) == before and panel.image.value == seen
+    headline(panel, seed=3)
+    assert panel.image.value != seen
+    assert torch.equal(input_current("Poisson", 0.5, seed=4).unique(), torch.tensor([0.0, 0.5]))
+    pulse = input_current("pulse", 0.5)
+    assert pulse.shape == (100,) and pulse.nonzero()[:, 0].tolist() == list(range(20, 60))
+
+
+def test_charge_is_the_two_rules_step_by_step():
+    exact, euler, u, v = *charge(7.0, 2.0, 13), 0.0, 0.0
+    for n in range(14):
+        assert exact[n] == pytest.approx(u) and euler[n] == pytest.approx(v)
+        u = math.exp(-2 / 7) * u + (1 - math.exp(-2 / 7))
+        v += 2 / 7 * (1 - v)
+
+
+@pytest.mark.parametrize(
+    "dt, fate", [(5.0, "it settles<"), (15.0, "it overshoots"), (20.0, "never settles"), (24.0, "blows up")]
+)
+def test_euler_says_what_will_become_of_it(dt, fate):
+    text = headline(widgets.euler_explorer(), tau=10.0, dt=dt)
+    assert fate in text and f"exact {math.exp(-dt / 10):.3f}, Euler {1 - dt / 10:.3f}" in text
+    assert ("refuses" in text) == (dt > 10)
+    if dt > 10:
+        with pytest.raises(ValueError, match="Euler's step needs dt <= tau"):
+            beta_from_tau(10.0, dt, method="euler")
+    error = float(re.search(r"largest error ([\d.e+]+)", text)[1])
+    steps = range(int(60 / dt) + 1)
+    assert error == pytest.approx(max(abs(math.exp(-n * dt / 10) - (1 - dt / 10) ** n) for n in steps), rel=5e-3)
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_a_hidden_neuron_can_be_found_and_is_only_found_within_ten_per_cent(number):
+    tau, threshold = hidden_neuron(number)
+    assert (tau, threshold) == hidden_neuron(number) and 4 <= tau <= 30 and 0.6 <= threshold <= 1.8
+    panel = widgets.mystery_explorer()
+    near = dict(tau=round(2 * tau) / 2, threshold=round(50 * threshold) / 50)
+    assert f"FOUND: tau {tau:g}, threshold {threshold:g}" in headline(panel, number=number, **near)
+    assert "FOUND" not in headline(panel, tau=min(40.0, near["tau"] * 1.2))
+    assert "FOUND" not in headline(panel, tau=near["tau"], threshold=near["threshold"] * 0.85)
+    assert f"{threshold:g}" not in re.sub(r"\d+ spikes.*differ", "", panel.headline.value), "it gives the answer away"
+
+
+def test_the_two_experiments_that_the_notebook_hints_at_find_it():
+    tau, threshold = hidden_neuron(1)
+    sizes = torch.arange(201) / 100  # the slider's positions, all at once
+    spikes = lif(sizes.expand(400, -1), beta=beta_from_tau(tau), threshold=threshold).spikes
+    at_once, at_all = sizes[spikes[0] > 0].min().item(), sizes[spikes.any(0)].min().item()
+    assert at_once == pytest.approx(threshold, abs=0.011)
+    assert -1 / math.log(1 - at_all / at_once) == pytest.approx(tau, rel=0.1)
+
+
+def test_the_switchboard_counts_the_steps_that_differ():
+    panel = widgets.convention_explorer()
+    assert "snnTorch" in headline(panel, preset="snnTorch", kind="constant", size=1.0)
+    assert "0 of 60 steps differ" in panel.headline.value
+    text = headline(panel, preset="SpikingJelly", kind="constant", size=1.5, tau=5.0)
+    a, b = (simulate(torch.full((60,), 1.5), PRESETS[name], tau=5.0).spikes for name in ("snnTorch", "SpikingJelly"))
+    assert f"snnTorch {a.sum():.0f} spikes, SpikingJelly {b.sum():.0f} · {(a != b).sum()} of 60 steps differ" in text
+    assert (a != b).any()
+
+
+def test_a_flipped_switch_turns_one_library_into_another():
+    panel = widgets.convention_explorer()
+    assert "Norse = Euler" in headline(panel, preset="SpikingJelly", fires=">")
+    text = headline(
+        panel, preset="SpikingJelly", decay="exact", input="full", reset="subtract", when="next step", fires=">"
+    )
+    assert "0 of 60 steps differ" in text and "snnTorch = exact beta, full input, reset minus the threshold" in text
+    assert "your own" in headline(panel, reset="zero")
+
+
+# ---- exercises
+
+
+def good_step(current, membrane, beta, threshold):
+    return lif_step(current, membrane, beta=beta, threshold=threshold)
+
+
+def bent(change):
+    """A lif_step whose membrane is bent by ``change(u, spiked, current, membrane, beta, threshold)``."""
+
+    def step(current, membrane, beta, threshold):
+        spiked = (membrane > threshold).float()
+        u = change(beta * membrane + current, spiked, current, membrane, beta, threshold)
+        return (u > threshold).float(), u
+
+    return step
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (bent(lambda u, s, i, m, b, h: u), "what you get with no reset"),
+        (bent(lambda u, s, i, m, b, h: u - b * m * s), "a reset to zero"),
+        (bent(lambda u, s, i, m, b, h: u - b * h * s), "beta times the threshold"),
+        (bent(lambda u, s, i, m, b, h: u - b * i - h * s), "a scaled input"),
+        (bent(lambda u, s, i, m, b, h: u - h * (u > h)), "the membrane after its own reset"),
+        (bent(lambda u, s, i, m, b, h: u.sum() - h * s), "membrane first differs at step 0"),
+        (lambda i, m, b, h: good_step(i, m, b, h)[::-1], "the other order"),
+        (lambda i, m, b, h: good_step(i, m, b, h)[0], "two things back"),
+        (lambda i, m, b, h: ((m > h).float(), good_step(i, m, b, h)[1]), "the spikes first differs"),
+        (
+            lambda i, m, b, h: ((good_step(i, m, b, h)[1] >= h).float(), good_step(i, m, b, h)[1]),
+            "exactly at the threshold",
+        ),
+        (lambda i, m: (i, m), "raised TypeError"),
+        (0.5, "wanted a function"),
+    ],
+)
+def test_wrong_steps_are_refused_for_the_right_reason(refused, answer, words):
+    refused("02.1", answer, words)
+
+
+def test_a_step_that_is_right_passes_whatever_it_is_given():
+    assert grade("02.1", good_step).status == "right"
+    assert grade("02.1", lambda *a: list(good_step(*a))).status == "right"
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (lambda n, i, b: i * (1 - b ** (n + 1)) / (1 - b), "one step too many"),
+        (lambda n, i, b: i * (1 - b ** (n - 1)) / (1 - b), "one step too few"),
+        (lambda n, i, b: i * (1 - b**n), "a scaled input"),
+        (lambda n, i, b: i / (1 - b), "where it settles"),
+        (lambda n, i, b: i * (1 - b**n) / (1 - b) * (1 + 3e-6), "too large"),
+        (lambda n, i, b: float("nan"), "nan is too"),
+        (lambda n, i, b: i * n, r"U\[2\].*too large"),
+        (lambda n, i, b: "one", "should be one number"),
+    ],
+)
+def test_wrong_closed_forms(refused, answer, words):
+    refused("02.2", answer, words)
+
+
+@pytest.mark.parametrize(
+    "number, answer, words",
+    [
+        ("02.3", 1.3, "the threshold itself"),
+        ("02.3", 0.13, "Euler's beta"),
+        ("02.3", 1.3 * math.exp(-0.1), "threshold times beta"),
+        ("02.3", 1 - math.exp(-0.1), "for a threshold of 1"),
+        ("02.3", 0.123, "too small"),
+        ("02.3", 0.125, "too large"),
+        ("02.4", 5, "3 steps apart does not fire.*The window is not tau itself"),
+        ("02.4", 9.8, "4 steps apart does not fire"),
+        ("02.4", 12.4, "5 steps apart fires as well"),
+        ("02.4", 60.0, r"pair 19 steps apart fires|pair \d+ steps apart fires as well"),
+        ("02.4", -3, "above 0"),
+        ("02.4", math.inf, "above 0"),
+        ("02.5", 250, "the step in which it spikes"),
+        ("02.5", 0.2, "right per step"),
+        ("02.5", 1000, "without a refractory period"),
+        ("02.5", 166.7, "too small"),
+        ("02.6", 0.5, "takes its input whole"),
+        ("02.6", 1 - math.exp(-0.5), "the other library's beta"),
+        ("02.6", 2.0, "fire at every step"),
+        ("02.6", 0.99, "never fires, however long"),
+        ("02.6", 1.05, "too large"),
+    ],
+)
+def test_wrong_numbers(refused, number, answer, words):
+    refused(number, answer, words)
+
+
+@pytest.mark.parametrize(
+    "number, answer",
+    [
+        ("02.3", 0.12371),
+        ("02.4", 10),
+        ("02.4", 12.3),
+        ("02.5", 200),
+        ("02.6", 1),
+        ("02.6", 1.01),
+        ("02.6", torch.tensor(1.0)),
+    ],
+)
+def test_right_numbers(number, answer):
+    assert grade(number, answer).status == "right"
