@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 # Okabe and Ito's colours, safe for colour-blind readers
 COLORS = {
@@ -38,7 +39,7 @@ def use_style():
 def show(picture, sentence):
     """Show a Figure or Axes as PNG with ``sentence`` under it and as its alt text, then close the figure."""
     figure = picture if hasattr(picture, "savefig") else picture.figure
-    publish(png(figure), sentence)
+    publish(png(figure, level=9), sentence)
     plt.close(figure)
 
 
@@ -48,11 +49,13 @@ def publish(image, sentence):
     display({"text/markdown": f"*{sentence}*", "text/plain": sentence}, raw=True)
 
 
-def png(figure):
-    """The figure as PNG bytes, the same for the same figure."""
+def png(figure, *, level=3):
+    """The figure as PNG bytes, the same for the same figure; ``level`` is how hard to compress, 1 (fast) to 9."""
+    # straight from Agg: savefig would draw twice to settle the layout. No alpha: the background is opaque
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
     buffer = io.BytesIO()
-    # straight to Agg: savefig would draw twice to settle the layout
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, format="png", compress_level=level)
     return buffer.getvalue()
 
 

@@ -61,7 +61,7 @@ def sigmoid(slope=25.0):
     _positive("sigmoid", "slope", slope)
 
     def derivative(x):
-        s = torch.sigmoid(x * slope)
+        s = torch.sigmoid(x.abs().mul_(-slope))  # symmetric, and small on both sides: 1 - s would lose its tail
         return s.mul_(1 - s).mul_(slope)
 
     return Surrogate(f"sigmoid(slope={slope:g})", derivative)

@@ -56,11 +56,11 @@ def drive():
         value = control.min + control.step * draw.randint(0, count)
         return min(value, control.max)
 
-    def run(panel, budget_ms=100, most=40):
+    def run(panel, budget_ms=100, most=24):
         draw = random.Random(0)
         corners = list(itertools.product(*(positions(control) for control in panel.controls.values())))
         draw.shuffle(corners)
-        moves = corners[:most] + [[inside(c, draw) for c in panel.controls.values()] for _ in range(20)]
+        moves = corners[:most] + [[inside(c, draw) for c in panel.controls.values()] for _ in range(12)]
         times, pictures = [], set()
         for values in moves:
             for control, value in zip(panel.controls.values(), values, strict=True):

@@ -190,6 +190,16 @@ def test_the_dtype_is_kept(reset, dtype):
     torch.testing.assert_close(record.membrane[0].float(), wanted.membrane[0])
 
 
+@pytest.mark.parametrize("reset", RESETS)
+def test_a_membrane_exactly_at_the_threshold_is_silent(reset):
+    current = torch.tensor([[0.5, 0.0], [0.75, 1.0], [0.5, 0.5]])
+    record = lif(current, beta=0.5, reset=reset)
+    assert record.membrane.tolist() == [[0.5, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    assert record.spikes.sum() == 0 and lif_step(current[1], record.membrane[0], beta=0.5)[0].sum() == 0
+    theirs = by_snntorch(current, beta=0.5, threshold=1.0, reset=reset, spike_grad=snntorch.surrogate.fast_sigmoid())
+    assert torch.equal(record.spikes, theirs.spikes) and torch.equal(record.membrane, theirs.membrane)
+
+
 # ---- closed forms
 
 

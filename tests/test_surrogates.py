@@ -34,7 +34,7 @@ def gradient(spike, x):
 def test_spikes_and_derivatives_are_snntorchs(ours, theirs):
     (spikes, grad), (wanted_spikes, wanted_grad) = gradient(ours, X), gradient(theirs, X)
     assert torch.equal(spikes, wanted_spikes)
-    torch.testing.assert_close(grad, wanted_grad, rtol=2e-5, atol=5e-6)
+    torch.testing.assert_close(grad, wanted_grad, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("x", [0.0, 0.1, -0.1, 0.9])

@@ -33,7 +33,7 @@ def test_a_panel_draws_on_every_move_and_says_the_key_number():
 
 
 def test_each_slider_has_a_box_of_its_kind_and_a_unit():
-    first, second = simple().children[:2]
+    first, second = simple().children[0].children
     assert isinstance(first.children[1], ipywidgets.BoundedIntText) and first.children[0].description == "a [ms]"
     assert isinstance(second.children[1], ipywidgets.BoundedFloatText)
     assert (second.children[1].min, second.children[1].max, second.children[1].value) == (0.0, 1.0, 0.5)
@@ -63,7 +63,7 @@ def test_a_panel_is_shown_live_with_a_picture_and_a_sentence_for_those_without_a
     (bundle, metadata), (sentence, _) = shown
     assert "application/vnd.jupyter.widget-view+json" in bundle and bundle["image/png"].startswith(b"\x89PNG")
     assert bundle["text/plain"] == metadata["image/png"]["alt"] == "A line."
-    assert sentence["text/markdown"] == "*A line.*"
+    assert sentence["text/markdown"] == "*The saved picture: A line.*"
 
 
 def test_wiping_an_axes_leaves_nothing_that_was_drawn():
@@ -136,3 +136,12 @@ def test_a_live_history_redraws_at_most_twice_a_second(monkeypatch):
     clock[0] += 0.6
     picture(History(loss=[1.0, 0.5, 0.2], test_accuracy=[0.7], epoch_end=[3]))
     assert picture.value != first
+
+
+def test_slider_and_box_move_each_other():
+    p = simple()
+    slider, box = p.children[0].children[1].children
+    slider.value = 0.30000000000000004
+    assert box.value == 0.3 and "the sum is 3.3" in p.headline.value
+    box.value = 0.7
+    assert slider.value == 0.7 and "the sum is 3.7" in p.headline.value

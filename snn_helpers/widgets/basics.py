@@ -30,7 +30,7 @@ def hello_explorer(steps=100):
 
     return Panel(
         draw,
-        {"rate": slider("firing rate", 0.2, 0.0, 1.0, 0.01, unit="per step")},
+        {"rate": slider("spikes per step", 0.2, 0.0, 1.0, 0.01)},
         strip=strip,
         sentence="One neuron's spikes at three firing rates: the higher the rate, the denser the marks.",
         size=(8, 1.4),

@@ -125,8 +125,8 @@ def euler_explorer():
         layout=lambda figure: figure.subplots(),
         strip=_strip_euler,
         sentence="A membrane with tau = 10 ms charging, at four sizes of step: Euler's steps (circles) keep close to "
-        "the true curve while dt is small, run ahead of it at dt = tau / 2, overshoot past dt = tau, and grow without end "
-        "past 2 tau.",
+        "the true curve while dt is small, run ahead of it at dt = tau / 2, overshoot past dt = tau, and grow without "
+        "end past 2 tau.",
         size=(8, 3),
     )
 

@@ -32,7 +32,8 @@ class Panel(ipywidgets.VBox):
         self._laid_out = False
         self.headline = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
-        super().__init__([*map(_row, controls.values()), self.headline, self.image])
+        rows = ipywidgets.Box([_row(c) for c in controls.values()], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        super().__init__([rows, self.headline, self.image])
         for control in controls.values():
             control.observe(lambda _: self.update(), "value")
         self.update()
@@ -58,10 +59,11 @@ class Panel(ipywidgets.VBox):
 
     def _ipython_display_(self):
         figure = self.strip()
-        data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure), "text/plain": self.sentence}
+        data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure, level=9), "text/plain": self.sentence}
         plt.close(figure)
         display(data, raw=True, metadata={"image/png": {"alt": self.sentence}})
-        display({"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}, raw=True)
+        # live, the sentence stands under another picture than the one it is about: say which
+        display({"text/markdown": f"*The saved picture: {self.sentence}*", "text/plain": self.sentence}, raw=True)
 
 
 def slider(label, value, low, high, step, *, unit=""):
@@ -76,8 +78,8 @@ def slider(label, value, low, high, step, *, unit=""):
         description=f"{label} [{unit}]" if unit else label,
         readout=False,
         continuous_update=True,
-        style={"description_width": "11em"},
-        layout=ipywidgets.Layout(width="32em"),
+        style={"description_width": "9em"},
+        layout=ipywidgets.Layout(width="24em"),
     )
 
 
@@ -86,22 +88,25 @@ def choice(label, options, value=None):
     return ipywidgets.Dropdown(
         options=options,
         description=label,
-        style={"description_width": "11em"},
-        layout=ipywidgets.Layout(width="32em"),
+        style={"description_width": "9em"},
+        layout=ipywidgets.Layout(width="24em"),
         **({} if value is None else {"value": value}),
     )
 
 
 def _row(control):
+    cell = ipywidgets.Layout(width="31em")  # all the same, so that they line up in columns where there is room
     if not isinstance(control, (ipywidgets.IntSlider, ipywidgets.FloatSlider)):
-        return control
+        return ipywidgets.HBox([control], layout=cell)
     whole = isinstance(control, ipywidgets.IntSlider)
     kind = ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText
     box = kind(
-        control.value, min=control.min, max=control.max, step=control.step, layout=ipywidgets.Layout(width="6em")
+        control.value, min=control.min, max=control.max, step=control.step, layout=ipywidgets.Layout(width="5.5em")
     )
-    ipywidgets.jslink((control, "value"), (box, "value"))
-    return ipywidgets.HBox([control, box])
+    # the browser's slider says 10.000000000000002 where 10 was meant
+    ipywidgets.dlink((control, "value"), (box, "value"), lambda value: round(value, 6))
+    ipywidgets.dlink((box, "value"), (control, "value"))
+    return ipywidgets.HBox([control, box], layout=cell)
 
 
 def _wipe(ax):
