@@ -39,7 +39,7 @@ def use_style():
 def show(picture, sentence):
     """Show a Figure or Axes as PNG with ``sentence`` under it and as its alt text, then close the figure."""
     figure = picture if hasattr(picture, "savefig") else picture.figure
-    publish(png(figure, level=9), sentence)
+    publish(png(figure), sentence)
     plt.close(figure)
 
 
@@ -49,13 +49,19 @@ def publish(image, sentence):
     display({"text/markdown": f"*{sentence}*", "text/plain": sentence}, raw=True)
 
 
-def png(figure, *, level=3):
-    """The figure as PNG bytes, the same for the same figure; ``level`` is how hard to compress, 1 (fast) to 9."""
-    # straight from Agg: savefig would draw twice to settle the layout. No alpha: the background is opaque
+def png(figure, *, live=False):
+    """The figure as PNG bytes, the same for the same figure.
+
+    ``live`` is for a picture that will be replaced in a moment: drawn once, where a still one is drawn a first time
+    to settle its layout, and compressed lightly.
+    """
     canvas = FigureCanvasAgg(figure)
+    if not live:
+        figure.draw_without_rendering()
     canvas.draw()
     buffer = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, format="png", compress_level=level)
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # no alpha: the background is opaque
+    Image.fromarray(pixels).save(buffer, format="png", compress_level=3 if live else 9)
     return buffer.getvalue()
 
 

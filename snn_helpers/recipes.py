@@ -115,7 +115,6 @@ def run(system, name, train, test, *, seed, epochs=None, progress=True):
     """Train by the recipe and return (network, record); the record holds what a results file holds."""
     recipe = RECIPES[system][name]
     epochs = epochs or recipe.epochs
-    torch.set_flush_denormal(True)
     torch.manual_seed(seed)
     net = recipe.network()
     start = time.perf_counter()

@@ -82,7 +82,7 @@ def fit(
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
     scheduler = schedule(optimizer, steps) if schedule else None
     history = History()
-    with _seeded(seed, device), tqdm(total=steps, disable=not progress, unit="batch") as bar:
+    with _seeded(seed, device), _without_denormals(), tqdm(total=steps, disable=not progress, unit="batch") as bar:
         try:
             for _ in range(epochs):
                 start = time.perf_counter()
@@ -140,6 +140,17 @@ def _seeded(seed, device):
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _without_denormals():
+    """Gradients that decay over many steps become denormal floats (under 1e-38), which take many times as long."""
+    flushed = (torch.tensor([1e-40]) * 1).item() == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
 
 
 def _checked(name, record, label):

@@ -83,7 +83,7 @@ def test_faults_are_found(fault, change, tmp_path):
 
 def test_run_time_changes_only_when_it_is_off():
     assert build_notebooks.run_time(20, 27) == "runs in about **20 s**"
-    assert build_notebooks.run_time(20, 41) == "runs in about **40 s**"
+    assert build_notebooks.run_time(20, 41) == "runs in about **45 s**"
     assert build_notebooks.run_time(5, 0.4) == "runs in about **5 s**"
 
 

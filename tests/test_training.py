@@ -225,3 +225,10 @@ def test_the_recipes_run_and_a_run_follows_its_seed():
 def test_missing_results_say_how_to_get_them():
     with pytest.raises(FileNotFoundError, match=r"found no nothing-fast-seed.*python -m snn_helpers train"):
         recipes.recorded("nothing", "fast")
+
+
+def test_fit_leaves_the_handling_of_denormals_as_it_was():
+    tiny = torch.tensor([1e-40])
+    seen = []
+    learn(epochs=1, on_step=lambda history: seen.append((tiny * 1).item()))
+    assert set(seen) == {0.0} and (tiny * 1).item() > 0

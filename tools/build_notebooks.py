@@ -8,6 +8,7 @@ nothing, and the run time in the header ("runs in about **N s**") is set to the 
 """
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -71,7 +72,7 @@ def normalise(cell):
 
 def run_time(stored, measured):
     if abs(measured - stored) > max(5, stored / 2):
-        stored = max(5, 5 * round(measured / 5))
+        stored = max(5, 5 * math.ceil(measured / 5))
     return f"runs in about **{stored} s**"
 
 

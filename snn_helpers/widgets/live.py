@@ -25,5 +25,5 @@ class LiveHistory(ipywidgets.Image):
             return
         self._ax.clear()
         plots.history(history.loss, self._ax, accuracy=history.test_accuracy, epoch_end=history.epoch_end)
-        self.value = plots.png(self._figure)
+        self.value = plots.png(self._figure, live=True)
         self._drawn = time.monotonic()

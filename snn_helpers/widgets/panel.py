@@ -52,14 +52,14 @@ class Panel(ipywidgets.VBox):
                 self.figure.draw_without_rendering()
                 self.figure.set_layout_engine("none")
                 self._laid_out = True
-            self.image.value = plots.png(self.figure)
+            self.image.value = plots.png(self.figure, live=True)
         except Exception as error:
             text = f"⚠ {type(error).__name__}: {error}"
         self.headline.value = f'<div aria-live="polite"><b>{html.escape(text)}</b></div>'
 
     def _ipython_display_(self):
         figure = self.strip()
-        data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure, level=9), "text/plain": self.sentence}
+        data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure), "text/plain": self.sentence}
         plt.close(figure)
         display(data, raw=True, metadata={"image/png": {"alt": self.sentence}})
         # live, the sentence stands under another picture than the one it is about: say which
