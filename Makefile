@@ -1,6 +1,7 @@
 # make lab: work through the notebooks.  make test: prove that all of it holds.
 PYTHON ?= python3
 EXTRAS ?= test
+LAB_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -8,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: lab test notebooks lint clean
 
 lab: $(VENV)/installed
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

@@ -27,6 +27,7 @@ class SNN(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.neuron = dict(beta=beta, threshold=threshold, reset=reset, spike=spike)
+        lif(torch.zeros(1, 1), **self.neuron)  # a wrong beta is an error here, not at the first image
 
     def forward(self, x):
         if not torch.is_tensor(x) or x.ndim < 3:
@@ -38,7 +39,7 @@ class SNN(nn.Module):
         for i, layer in enumerate(self.layers):
             try:
                 current = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-            except RuntimeError as error:
+            except (RuntimeError, IndexError) as error:
                 raise ValueError(
                     f"SNN: layer {i} ({_name(layer)}) cannot take [T, B, ...] = {list(x.shape)}: {error}. "
                     "Is time the first axis? Encode the images first, or unsqueeze(1) for a batch of one."

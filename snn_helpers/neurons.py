@@ -119,6 +119,8 @@ def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(),
             "lif: current must be [T, ...] with time as its first axis and T of at least 1, got shape "
             f"{list(current.shape)}. For a single step use current.unsqueeze(0), or lif_step."
         )
+    if not hasattr(spike, "derivative"):
+        raise TypeError(f"lif: spike must be a Surrogate, got {type(spike).__name__}. Use surrogates.fast_sigmoid().")
     before = _last_membrane(initial, current)
     spikes, membrane = Lif.apply(current, before, float(beta), float(threshold), reset, spike.derivative)
     # once in, a NaN stays in U whatever the reset (NaN > threshold is false), so the last step shows it
@@ -143,12 +145,16 @@ def _last_membrane(initial, current):
 
 
 def _check(name, beta, threshold, reset):
+    for parameter, value in ("beta", beta), ("threshold", threshold):
+        if isinstance(value, str) or not hasattr(value, "__float__"):
+            raise TypeError(f"{name}: {parameter} must be one number, got {type(value).__name__}.")
     if not 0 <= beta <= 1:
-        raise ValueError(f"{name}: beta must be in [0, 1], got {beta:g}. Is it a tau? Use beta_from_tau({beta:g}).")
+        advice = f" Is it a tau? Use beta_from_tau({beta:g})." if beta > 1 else " It is what is left of U after a step."
+        raise ValueError(f"{name}: beta must be in [0, 1], got {beta:g}.{advice}")
     if not 0 < threshold < math.inf:
         raise ValueError(
-            f"{name}: threshold must be a finite number above 0, got {threshold:g}. At 0 or below, a neuron at "
-            "rest would fire for ever."
+            f"{name}: threshold must be a finite number above 0, got {threshold:g}. "
+            "At 0 or below, a neuron at rest would fire for ever."
         )
     if reset not in RESETS:
         raise ValueError(f'{name}: reset must be "subtract", "zero" or "none", got {reset!r}.')

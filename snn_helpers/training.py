@@ -160,4 +160,10 @@ def _checked(name, record, label):
         raise ValueError(
             f"{name}: wanted spikes [T, B, C] and labels [B], got {list(record.spikes.shape)} and {list(label.shape)}."
         )
+    classes = record.spikes.shape[-1]
+    if len(label) and not 0 <= label.min() <= label.max() < classes:
+        raise ValueError(
+            f"{name}: labels must be 0 to {classes - 1}, one of the {classes} output neurons, "
+            f"got {label.min()} to {label.max()}."
+        )
     return record

@@ -63,12 +63,20 @@ def test_its_neuron_is_spikingjellys_with_tau_2():
         (torch.rand(3, 5), r"input must be \[T, B, ...\], time first, then the batch, got \[3, 5\]"),
         ("image", "got str"),
         (torch.rand(4, 1, 28, 28), r"layer 0 \(Linear\) cannot take .*\[4, 1, 28, 28\].*Encode the images first"),
+        (torch.rand(3, 28, 28), "Is time the first axis"),
         (torch.rand(7, 3, 1, 27, 28), "Is time the first axis"),
     ],
 )
 def test_a_missing_axis_is_named(x, message):
     with pytest.raises(ValueError, match=f"(?s){message}"):
         networks.single_layer()(x)
+
+
+def test_a_wrong_neuron_is_refused_when_the_network_is_made():
+    with pytest.raises(ValueError, match=r"beta must be in \[0, 1\], got 20. Is it a tau"):
+        networks.single_layer(beta=20)
+    with pytest.raises(TypeError, match="spike must be a Surrogate, got float"):
+        networks.single_layer(spike=25.0)
 
 
 def test_bundled_weights_read_digits(tmp_path):

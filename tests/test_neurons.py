@@ -339,3 +339,21 @@ def test_empty_is_an_ordinary_tensor(shape, dtype):
 
 def test_empty_elsewhere_is_torchs_own():
     assert memory.empty((3, 5), device="meta").device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"beta": -0.1}, ValueError, r"beta must be in \[0, 1\], got -0\.1\. It is what is left of U after a step"),
+        ({"beta": "0.9"}, TypeError, "beta must be one number, got str"),
+        ({"beta": 0.9, "threshold": None}, TypeError, "threshold must be one number, got NoneType"),
+        (
+            {"beta": 0.9, "spike": 25},
+            TypeError,
+            r"spike must be a Surrogate, got int\. Use surrogates\.fast_sigmoid\(\)",
+        ),
+    ],
+)
+def test_wrong_kinds_are_named(options, error, words):
+    with pytest.raises(error, match=words):
+        lif(torch.rand(3, 2), **options)

@@ -56,6 +56,12 @@ def test_losses_refuse_what_is_not_a_record_of_the_batch():
         training.ce_count_loss(record(shape=(7, 2, 5)), LABEL)
 
 
+@pytest.mark.parametrize("name", ["ce_rate_loss", "ce_count_loss", "mse_rate_loss"])
+def test_losses_refuse_labels_without_a_neuron(name):
+    with pytest.raises(ValueError, match=f"{name}: labels must be 0 to 4, one of the 5 output neurons, got 0 to 7"):
+        getattr(training, name)(record(), torch.tensor([0, 7, 2]))
+
+
 def some(count, train=True):
     digits = data.mnist(train, root="bundled")
     return data.Digits(digits.images[:count], digits.labels[:count], "")

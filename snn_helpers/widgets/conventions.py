@@ -12,7 +12,7 @@ _LABELS = {
     "input": "input",
     "reset": "reset by / to",
     "when": "reset acts",
-    "fires": "fires at U ? threshold",
+    "fires": "fires if U is",
 }
 _STEPS = 60
 

@@ -182,7 +182,7 @@ def mystery_explorer():
     """A neuron whose tau and threshold are hidden: send it a current, see its spikes, match them."""
     controls = {
         "number": slider("hidden neuron", 1, 1, 9, 1),
-        "size": slider("current I you send", 0.3, 0.0, 2.0, 0.01),
+        "size": slider("your current I", 0.3, 0.0, 2.0, 0.01),
         "tau": slider("your tau", 5.0, 2.0, 40.0, 0.5, unit="steps"),
         "threshold": slider("your threshold", 1.0, 0.4, 2.0, 0.02),
     }
