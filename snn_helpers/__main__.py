@@ -56,7 +56,7 @@ def _train(options):
     if options.weights:
         networks.save_weights(net, path.with_suffix(".safetensors"), {k: record[k] for k in record if k != "history"})
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
     print(
         f"{record['test_accuracy']:.2%} of {record['test_images']:,} test digits after {record['epochs']} epochs: "

@@ -93,12 +93,12 @@ RECIPES = {
 def recorded(system, name):
     """The recorded runs of a recipe, one dict a seed, from notebooks/results (keys as in ``run``)."""
     found = _results(f"{system}-{name}-seed*.json")
-    return [json.loads(path.read_text()) for path in found]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
 
 def published(system):
     """The published figure that a system is held against: a dict with source, test_accuracy and what it is of."""
-    return json.loads(_results("published.json")[0].read_text())[system]
+    return json.loads(_results("published.json")[0].read_text(encoding="utf-8"))[system]
 
 
 def _results(pattern):

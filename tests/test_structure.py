@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 REQUIREMENTS = [*PROJECT["project"]["dependencies"], *chain(*PROJECT["project"]["optional-dependencies"].values())]
 
 
@@ -88,7 +88,7 @@ def test_run_time_changes_only_when_it_is_off():
 
 
 def test_environment_yml_installs_from_pyproject_with_the_tested_versions():
-    text = (ROOT / "environment.yml").read_text()
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
     lowest = re.match(r">=(3\.\d+)", PROJECT["project"]["requires-python"])[1]
     assert re.search(rf"^  - python={re.escape(lowest)}$", text, re.M)
     assert re.findall(r"^      - (.*)$", text, re.M) == ["--constraint constraints.txt", "--editable .[test]"]
@@ -97,7 +97,9 @@ def test_environment_yml_installs_from_pyproject_with_the_tested_versions():
 
 
 def test_constraints_hold_one_exact_version_of_every_dependency():
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
     assert all(re.fullmatch(r"[\w.-]+==[\w.!]+", line) for line in lines)
     exact = {name(line): line.split("==")[1] for line in lines}
     assert len(exact) == len(lines)
@@ -113,15 +115,13 @@ def version(text):
 
 
 def test_every_module_is_packaged():
-    packages = {
-        str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "snn_helpers").rglob("__init__.py")
-    }
+    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "snn_helpers").rglob("__init__.py")}
     assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_files_stay_small():
     for path in (ROOT / "snn_helpers").rglob("*.py"):
-        assert len(path.read_text().splitlines()) <= 260, path
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 260, path
 
 
 def test_imports_go_one_way():
@@ -139,7 +139,7 @@ def test_imports_go_one_way():
     }
     for module, allowed in below.items():
         path = ROOT / "snn_helpers" / f"{module}.py"
-        text = (path if path.exists() else path.with_suffix("") / "__init__.py").read_text()
+        text = (path if path.exists() else path.with_suffix("") / "__init__.py").read_text(encoding="utf-8")
         found = set(re.findall(r"^from snn_helpers\.(\w+) import", text, re.M))
         for names in re.findall(r"^from snn_helpers import (.*)$", text, re.M):
             found |= {part.strip() for part in names.split(",")} - {"__version__"}
@@ -147,7 +147,7 @@ def test_imports_go_one_way():
 
 
 def test_the_readme_names_every_notebook_and_only_links_that_lead_somewhere():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for path in NOTEBOOKS:
         assert f"(notebooks/{path.name})" in text
     for target in re.findall(r"\]\(([^)#]+)", text) + re.findall(r'src="([^"]+)"', text):
@@ -159,7 +159,9 @@ def test_the_readme_gives_the_times_of_the_notebooks_header(path):
     header = nbformat.read(path, 4).cells[0].source
     read, run = re.search(r"Read: about (\d+) min · runs in about \*\*(\d+) s\*\*", header).groups()
     row = next(
-        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| [") and path.name in line
+        line
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| [") and path.name in line
     )
     assert row.endswith(f"| {read} min | {run} s |")
 
