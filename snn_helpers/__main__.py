@@ -10,7 +10,9 @@ from snn_helpers import data
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m snn_helpers", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m snn_helpers", description="The full MNIST, and recorded runs on it. The notebooks need neither."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("download", help="fetch the full MNIST (11 MB) into the cache; the notebooks do without it")
     train = commands.add_parser("train", help="a recorded run on the full MNIST, written as one JSON file")
@@ -37,7 +39,14 @@ def main(arguments=None):
 
 
 def _download(options):
-    print(f"full MNIST is in {data.download()}: data.mnist() finds it there.")
+    try:
+        folder = data.download()
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(
+            f"wanted MNIST's four files, got: {str(error).splitlines()[0].rstrip(':')}. Nothing was kept. Check the "
+            "network and try again, or set SNN_DATA_DIR to a folder that has them; the notebooks do without."
+        ) from error
+    print(f"The full MNIST is in {folder}: data.mnist() finds it there.")
 
 
 def _train(options):
