@@ -68,8 +68,9 @@ def _bernoulli_bytes(probability, steps, generator):
         torch.eq(draws, whole, out=tied[: out.numel()].view_as(out))
         tied[out.numel() :] = False
         # ties are rare, so look for them eight at a time
-        at = (tied.view(torch.int64).nonzero() * 8 + torch.arange(8)).flatten()
-        at = at[tied[at]]
+        eights = tied.view(torch.int64).nonzero().flatten()
+        row, column = tied.view(-1, 8)[eights].nonzero().unbind(1)
+        at = eights[row] * 8 + column
         out.view(-1)[at] = (torch.rand(len(at), generator=generator) < fraction[at % n]).float()
     return spikes
 
@@ -78,7 +79,7 @@ def latency(image, steps, *, tau=5.0, cutoff=0.01):
     """One spike a pixel, the brighter the earlier, at ``t = tau ln(x / (x - cutoff))`` rounded to a step.
 
     That is when an RC circuit with time constant tau, charged by the current x, crosses ``cutoff``
-    (Eshraghian et al. 2023, section III-A). Pixels at or under the cutoff, and those that would fire
+    (Eshraghian et al. 2023). Pixels at or under the cutoff, and those that would fire
     after the last step, stay silent.
 
     Parameters
