@@ -55,6 +55,9 @@ def mnist(train=True, *, root=None):
     -------
     Digits(images, labels, source)
 
+    Raises FileNotFoundError if a named folder has not got the files, ValueError, with the file's name, if one is
+    truncated, damaged or of another shape.
+
     >>> digits = mnist(train=False, root="bundled")
     >>> digits.images.shape, digits.source
     (torch.Size([2000, 28, 28]), 'bundled sample of MNIST: 2,000 test digits')
@@ -71,7 +74,7 @@ def batches(digits, batch_size, *, shuffle=False, seed=0, device=None):
     """Yield (images, labels) batch by batch, the last one smaller if need be: no digit is left out.
 
     images : float [B, 1, 28, 28] in [0, 1];  labels : int64 [B];  both on ``device``.
-    With ``shuffle`` the order is drawn anew from ``seed``.
+    With ``shuffle`` the order is drawn anew from ``seed``. Raises ValueError for a batch size under 1.
 
     >>> [len(y) for _, y in batches(mnist(train=False, root="bundled"), 900)]
     [900, 900, 200]
@@ -89,7 +92,8 @@ def download():
     """Fetch the full MNIST through torchvision into ``cache()`` and return that folder.
 
     Everything goes to a temporary folder first and moves over only when whole and checked, so a download
-    that fails leaves nothing behind.
+    that fails leaves nothing behind. Raises what torchvision does without a network (RuntimeError, OSError), and
+    ValueError if a file arrived damaged.
     """
     from torchvision.datasets import MNIST  # here, because importing torchvision takes seconds
 

@@ -26,6 +26,9 @@ def poisson(image, steps, *, gain=1.0, generator=None):
     -------
     tensor [T, *image.shape] of 0 and 1, in the dtype and on the device of the image
 
+    Raises TypeError for an image that is not of floats, ValueError for a pixel outside [0, 1] (NaN included), fewer
+    than one step, or a gain that is negative or not finite.
+
     >>> poisson(torch.tensor([0.0, 1.0]), steps=3).tolist()
     [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
     """
@@ -93,6 +96,8 @@ def latency(image, steps, *, tau=5.0, cutoff=0.01):
     -------
     tensor [T, *image.shape] of 0 and 1, at most one spike a pixel
 
+    Raises TypeError or ValueError as ``poisson`` does, and ValueError for a tau or a cutoff out of range.
+
     >>> latency(torch.tensor([1.0, 0.02, 0.0]), steps=5).argmax(0).tolist()
     [0, 3, 0]
     """
@@ -123,6 +128,9 @@ def delta(signal, threshold=0.1):
     -------
     tensor [T, ...] of -1, 0 and 1
 
+    Raises TypeError for a signal that is not of floats or has no axis, ValueError for NaN, infinity, or a threshold
+    that is not above 0.
+
     >>> delta(torch.tensor([0.0, 0.5, 0.55, 0.1])).tolist()
     [0.0, 1.0, 0.0, -1.0]
     """
@@ -147,6 +155,8 @@ def direct(image, steps):
     Returns
     -------
     tensor [T, *image.shape] whose time stride is 0
+
+    Raises TypeError for an image that is not of floats, ValueError for fewer than one step.
 
     >>> direct(torch.tensor([0.2, 0.7]), steps=1000).stride(0)
     0

@@ -21,6 +21,7 @@ class SNN(nn.Module):
     beta, threshold, reset, spike : of all neurons, as in ``neurons.lif``
 
     Called on x [T, B, ...] it returns one Record (spikes and membrane [T, B, ...]) a layer, the last is the output.
+    Raises ValueError for an input that has not got the axes its layers need, and as ``neurons.lif`` does.
     """
 
     def __init__(self, *layers, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid()):
@@ -73,7 +74,7 @@ def save_weights(net, path, about):
 
 
 def weights(name):
-    """The bundled weights of a recorded run, ready for ``net.load_state_dict``.
+    """The bundled weights of a recorded run, ready for ``net.load_state_dict``. Raises ValueError for another name.
 
     >>> list(weights("single-layer-fast"))
     ['layers.0.1.weight']

@@ -33,6 +33,7 @@ def beta_from_tau(tau, dt=1.0, method="exact"):
 
     tau and dt in the same unit (ms, or steps). Euler's step is the first-order approximation of the exact one;
     it needs dt <= tau, past which beta would be negative and the membrane would oscillate.
+    Raises ValueError for a tau or dt that is not above 0, for dt > tau with Euler, and for another method.
 
     >>> round(beta_from_tau(5.0), 3), beta_from_tau(5.0, method="euler")
     (0.819, 0.8)
@@ -71,6 +72,8 @@ def lif_step(current, membrane, *, beta, threshold=1.0, reset="subtract", spike=
     -------
     (spikes, membrane) : S[t] and U[t], each [...]
 
+    Raises ValueError if the shapes differ, and as ``lif`` does for its parameters.
+
     >>> lif_step(torch.tensor([0.4, 0.8]), torch.tensor([0.5, 0.5]), beta=0.5)[0].tolist()
     [0.0, 1.0]
     """
@@ -106,6 +109,10 @@ def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(),
     Returns
     -------
     Record(spikes, membrane), each [T, ...]
+
+    Raises TypeError for a current that is not of floats or a parameter of the wrong kind, ValueError for beta outside
+    [0, 1], a threshold not above 0, an unknown reset, a missing time axis, an ``initial`` of another shape, and a
+    current with NaN.
 
     >>> lif(torch.full((5,), 0.6), beta=0.9).spikes.tolist()
     [0.0, 1.0, 0.0, 1.0, 0.0]

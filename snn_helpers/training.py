@@ -1,4 +1,8 @@
-"""Training and judging: losses, readouts, fit, accuracy. Nothing here draws or prints (but for the progress bar)."""
+"""Training and judging: losses, readouts, fit, accuracy. Nothing here draws or prints (but for the progress bar).
+
+Losses take the Record of the output layer (spikes [T, B, C]) and labels [B], and return a scalar. They raise TypeError
+for something else than a Record, ValueError for other shapes or a label without a neuron.
+"""
 
 import time
 from contextlib import contextmanager
@@ -70,7 +74,7 @@ def fit(
     progress : show a progress bar
 
     Ctrl-C, or the notebook's stop button, ends it early: the network keeps what it has learnt and the History says
-    ``interrupted``.
+    ``interrupted``. Raises ValueError for epochs or a batch size under 1, or a learning rate that is not above 0.
     """
     for name, value in ("epochs", epochs), ("batch_size", batch_size):
         if value < 1:
