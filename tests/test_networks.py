@@ -1,10 +1,12 @@
 """networks: weights then neuron, no state."""
 
 import pytest
+import snntorch
 import torch
 from torch import nn
 
 from snn_helpers import networks, neurons
+from snn_helpers.encoding import direct
 
 
 def test_an_snn_is_weights_then_lif_repeated():
@@ -77,6 +79,71 @@ def test_a_wrong_neuron_is_refused_when_the_network_is_made():
         networks.single_layer(beta=20)
     with pytest.raises(TypeError, match="spike must be a Surrogate, got float"):
         networks.single_layer(spike=25.0)
+
+
+@pytest.mark.parametrize(
+    "make, parameters, shapes",
+    [
+        (networks.hidden_layer, 203_530, [(256,), (10,)]),
+        (lambda: networks.hidden_layer(hidden=17), 784 * 17 + 17 + 170 + 10, [(17,), (10,)]),
+        (networks.csnn, 1_630_090, [(32, 14, 14), (64, 7, 7), (512,), (10,)]),
+    ],
+)
+def test_the_other_spiking_networks_have_their_sizes(make, parameters, shapes):
+    net = make()
+    assert sum(p.numel() for p in net.parameters()) == parameters
+    assert [tuple(r.spikes.shape) for r in net(torch.rand(2, 3, 1, 28, 28))] == [(2, 3, *shape) for shape in shapes]
+
+
+@pytest.mark.parametrize("make, parameters", [(networks.mlp, 203_530), (networks.cnn, 29_740)])
+def test_the_ann_twins_have_their_sizes(make, parameters):
+    net = make()
+    assert sum(p.numel() for p in net.parameters()) == parameters
+    assert net(torch.rand(3, 1, 28, 28)).shape == (3, 10)
+
+
+def test_the_twin_cnn_can_be_converted():
+    kinds = {type(layer) for layer in networks.cnn()}
+    assert nn.MaxPool2d not in kinds and nn.AvgPool2d in kinds
+    assert not any("bias" in name for name, _ in networks.cnn().named_parameters())
+
+
+def test_csnn_is_the_published_network_spelled_in_snntorch():
+    torch.manual_seed(2)
+    net, image = networks.csnn().double(), torch.rand(3, 1, 28, 28).double()
+    net.layers[0][0].weight.data *= 3  # as drawn, it would be silent
+    neurons_ = [snntorch.Leaky(beta=0.5).double() for _ in range(4)]
+    membranes, counts = [neuron.reset_mem() for neuron in neurons_], []
+    with torch.no_grad():
+        for _ in range(11):
+            x = image
+            for i, (layer, neuron) in enumerate(zip(net.layers, neurons_, strict=True)):
+                x, membranes[i] = neuron(layer(x.double()), membranes[i])
+            counts.append(x)
+        records = net(image.expand(11, *image.shape))
+    assert all(record.spikes.any() for record in records[:2])
+    assert torch.equal(records[-1].spikes, torch.stack(counts).double())
+    torch.testing.assert_close(records[-1].membrane[-1], membranes[-1])
+
+
+@pytest.mark.parametrize("make", [networks.csnn, networks.hidden_layer])
+def test_a_constant_input_goes_through_the_first_layer_once_and_nothing_changes(make):
+    torch.manual_seed(0)
+    net, image = make().double(), torch.rand(3, 1, 28, 28).double()
+    calls = []
+    net.layers[0].register_forward_hook(lambda layer, x, y: calls.append(len(y)))
+    grads = []
+    for x in direct(image, 7), direct(image, 7).contiguous():
+        net.zero_grad()
+        records = net(x)
+        sum(record.membrane.sum() for record in records).backward()
+        grads.append([p.grad.clone() for p in net.parameters()])
+        membranes = [record.membrane.detach() for record in records]
+        if len(calls) == 1:
+            once = membranes
+    assert calls == [3, 21]
+    torch.testing.assert_close(once, membranes)
+    torch.testing.assert_close(grads[0], grads[1])
 
 
 def test_bundled_weights_read_digits(tmp_path):
