@@ -1,76 +1,139 @@
-"""The command line: ``python -m snn_helpers download`` and ``python -m snn_helpers train``."""
+"""The command line: ``python -m snn_helpers {download,train,evaluate,convert}``; ``--help`` explains each."""
 
 import argparse
-import json
-import os
 import sys
 from pathlib import Path
 
-from snn_helpers import data
+NETWORKS = "single-layer", "hidden-layer", "csnn", "cnn"
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m snn_helpers", description="The full MNIST, and recorded runs on it. The notebooks need neither."
+    options = _parser().parse_args(arguments)
+    try:
+        # here, so that --help and a mistyped option do not wait for torch
+        from snn_helpers import commands
+
+        getattr(commands, options.command)(options)
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
+        sys.exit(f"{options.command}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+    except KeyboardInterrupt:
+        sys.exit(f"{options.command}: interrupted. What was saved before is unharmed; --resume goes on from it.")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}. Try: {self.prog} --help\n")
+
+
+def _parser():
+    parser = _Parser(
+        prog="python -m snn_helpers",
+        description="Train, judge and convert the series' networks on the full MNIST. The notebooks need none of it.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("download", help="fetch the full MNIST (11 MB) into the cache; the notebooks do without it")
-    train = commands.add_parser("train", help="a recorded run on the full MNIST, written as one JSON file")
-    train.add_argument("system", choices=["single-layer"])
+
+    train = commands.add_parser(
+        "train",
+        help="train a network by a recipe, from scratch or from a checkpoint",
+        description="Trains on all 60,000 training digits and judges on all 10,000 test digits. Writes OUT/NAME.json "
+        "(settings and figures) and a folder OUT/NAME: checkpoint, weights, accuracy (PNG and .npy), output voltage "
+        "and spikes of the first test image (.npy). NAME is SYSTEM-RECIPE-seedN; once a setting is changed, RECIPE is "
+        "'custom'.",
+    )
+    train.add_argument("system", choices=NETWORKS, help="which network; cnn is trained, then converted to spikes")
     train.add_argument(
-        "--recipe", choices=["reference", "fast"], default="fast", help="published settings, or ours (default)"
+        "--recipe",
+        choices=["reference", "fast", "best"],
+        default="fast",
+        help="published settings, ours, or ours with more epochs (csnn only) (default: %(default)s)",
+    )
+    train.add_argument("--epochs", type=_whole, help="passes over the training digits (default: the recipe's)")
+    train.add_argument("--steps", "-T", type=_whole, help="time steps an image (default: the recipe's)")
+    train.add_argument("--batch-size", "-b", type=_whole, help="images a batch (default: the recipe's)")
+    train.add_argument("--lr", type=_above_0, help="learning rate, the peak of a schedule (default: the recipe's)")
+    leak = train.add_mutually_exclusive_group()
+    leak.add_argument("--tau", type=_above_0, help="membrane time constant in steps: beta = exp(-1/tau)")
+    leak.add_argument("--beta", type=_share, help="share of the membrane left after a step (default: the recipe's)")
+    train.add_argument("--threshold", type=_above_0, help="membrane at which a neuron fires (default: the recipe's)")
+    train.add_argument(
+        "--loss", choices=["ce_rate", "ce_count", "mse_rate"], help="of the output spikes (default: the recipe's)"
     )
     train.add_argument(
-        "--seed", type=int, default=0, help="initial weights, order and encoding follow from it (default 0)"
+        "--seed", type=int, default=0, help="initial weights, order and encoding follow from it (default: %(default)s)"
     )
-    train.add_argument("--epochs", type=int, help="passes over the training digits (default: the recipe's)")
-    train.add_argument("--data-dir", help="folder with MNIST's files (default: SNN_DATA_DIR, then the cache)")
-    train.add_argument(
-        "--out", type=Path, default=Path("."), help="folder for SYSTEM-RECIPE-seedN.json (default: this one)"
+    _common(train)
+    train.add_argument("--log-dir", type=Path, help="folder for TensorBoard's scalars (pip install tensorboard)")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in OUT/NAME, if there is one")
+
+    evaluate = commands.add_parser("evaluate", help="judge trained weights on all 10,000 test digits")
+    evaluate.add_argument("system", choices=NETWORKS, help="which network")
+    evaluate.add_argument("--recipe", choices=["reference", "fast", "best"], default="fast", help="what it was made by")
+    evaluate.add_argument("--weights", type=Path, help="a .safetensors file of train (default: the bundled one)")
+    evaluate.add_argument("--steps", "-T", type=_whole, help="time steps an image (default: the recipe's)")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the encoding (default: %(default)s)")
+    _common(evaluate, out=False)
+
+    convert = commands.add_parser(
+        "convert",
+        help="turn trained cnn weights into spikes and judge them after every step",
+        description="Writes OUT/cnn-to-snn.json, -accuracy.png (accuracy after every step) and -confusion.npy "
+        "(the confusion matrix after every step, [T, 10, 10]).",
     )
-    train.add_argument("--weights", action="store_true", help="write the weights beside it, as .safetensors")
-    options = parser.parse_args(arguments)
-    try:
-        {"download": _download, "train": _train}[options.command](options)
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"{options.command}: {str(error).splitlines()[0]}")
-    except KeyboardInterrupt:
-        sys.exit(f"{options.command}: interrupted, nothing was written.")
-
-
-def _download(options):
-    try:
-        folder = data.download()
-    except (OSError, RuntimeError) as error:
-        raise RuntimeError(
-            f"wanted MNIST's four files, got: {str(error).splitlines()[0].rstrip(':')}. Nothing was kept. Check the "
-            "network and try again, or set SNN_DATA_DIR to a folder that has them; the notebooks do without."
-        ) from error
-    print(f"The full MNIST is in {folder}: data.mnist() finds it there.")
-
-
-def _train(options):
-    from snn_helpers import networks, recipes  # here, so that download and --help do not wait for what they do not use
-
-    if options.epochs is not None and options.epochs < 1:
-        raise ValueError(f"--epochs must be at least 1, got {options.epochs}.")
-    options.out.mkdir(parents=True, exist_ok=True)
-    parts = [data.mnist(train, root=options.data_dir) for train in (True, False)]
-    if len(parts[1].labels) != 10_000:
-        raise ValueError(
-            "a recorded run wants the full MNIST, found only the bundled sample. Run: python -m snn_helpers download"
-        )
-    net, record = recipes.run(options.system, options.recipe, *parts, seed=options.seed, epochs=options.epochs)
-    path = options.out / f"{options.system}-{options.recipe}-seed{options.seed}.json"
-    if options.weights:
-        networks.save_weights(net, path.with_suffix(".safetensors"), {k: record[k] for k in record if k != "history"})
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-    print(
-        f"{record['test_accuracy']:.2%} of {record['test_images']:,} test digits after {record['epochs']} epochs: "
-        f"{path}"
+    convert.add_argument("--weights", type=Path, help="a .safetensors file of train cnn (default: the bundled one)")
+    convert.add_argument(
+        "--percentile",
+        type=_above_0,
+        default=99.9,
+        help="of the activations that become rate 1; 100 is the largest (default: %(default)s)",
     )
+    convert.add_argument(
+        "--v-init",
+        type=_share,
+        default=0.5,
+        help="membrane before the first step, as a share of the threshold (default: %(default)s)",
+    )
+    convert.add_argument("--input", choices=["constant", "poisson"], default="constant", help="(default: %(default)s)")
+    convert.add_argument(
+        "--spike-threshold",
+        type=_above_0,
+        default=1.0,
+        help="a pixel x fires with probability x / this; Poisson input only (default: %(default)s)",
+    )
+    convert.add_argument("--steps", "-T", type=_whole, default=20, help="simulation steps (default: %(default)s)")
+    convert.add_argument("--seed", type=int, default=0, help="of the Poisson input (default: %(default)s)")
+    _common(convert)
+    return parser
+
+
+def _common(parser, out=True):
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda", "mps"],
+        default="auto",
+        help="where to compute (default: %(default)s)",
+    )
+    parser.add_argument("--data-dir", help="folder with MNIST's files (default: SNN_DATA_DIR, then the cache)")
+    if out:
+        parser.add_argument("--out", type=Path, default=Path("runs"), help="folder to write to (default: %(default)s)")
+
+
+def _number(kind, fits, wanted):
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text}")
+        return value
+
+    return parse
+
+
+_whole = _number(int, lambda value: value >= 1, "a whole number of at least 1")
+_above_0 = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+_share = _number(float, lambda value: 0 <= value <= 1, "in [0, 1]")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Spiking networks: weights, then the neuron, repeated. No state between calls: same input, same output."""
 
 import json
+from pathlib import Path
 
 import safetensors.torch
 import torch
 from torch import nn
 
-from snn_helpers import assets
-from snn_helpers.neurons import lif
+from snn_helpers import assets, checkpoints
+from snn_helpers.memory import empty_steps
+from snn_helpers.neurons import Record, check_finite, lif, lif_piece
 from snn_helpers.surrogates import atan, fast_sigmoid
 
 
@@ -17,21 +19,27 @@ class SNN(nn.Module):
     Parameters
     ----------
     layers : modules without state that turn [B, ...] into a current [B, ...] (a Linear, or a Sequential of
-        Conv2d and MaxPool2d); they see all time steps at once, folded into the batch
+        Conv2d and MaxPool2d); they see several time steps at once, folded into the batch
     beta, threshold, reset, spike : of all neurons, as in ``neurons.lif``
-
-    An input that does not change (``encoding.direct``, a view with time stride 0) goes through the first layer once,
-    not T times: the same function, and the same gradients up to float order.
+    v_init : membrane before the first step, as a share of the threshold; 0 is rest
 
     Called on x [T, B, ...] it returns one Record (spikes and membrane [T, B, ...]) a layer, the last is the output.
     Raises ValueError for an input that has not got the axes its layers need, and as ``neurons.lif`` does.
+
+    Two things make it fast, and change nothing. All layers go through a few steps at a time, handing their membranes
+    on, so that what one layer writes is still in the processor's cache when the next one reads it. And an input that
+    does not change (``encoding.direct``, a view with time stride 0) goes through the first layer once, not T times:
+    the same function, and the same gradients up to float order.
     """
 
-    def __init__(self, *layers, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid()):
+    def __init__(self, *layers, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(), v_init=0.0):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.neuron = dict(beta=beta, threshold=threshold, reset=reset, spike=spike)
+        self.v_init = v_init
         lif(torch.zeros(1, 1), **self.neuron)  # a wrong beta is an error here, not at the first image
+        if not 0 <= v_init <= 1:
+            raise ValueError(f"SNN: v_init must be a share of the threshold, in [0, 1], got {v_init:g}.")
 
     def forward(self, x):
         if not torch.is_tensor(x) or x.ndim < 3:
@@ -39,18 +47,45 @@ class SNN(nn.Module):
             raise ValueError(
                 f"SNN: input must be [T, B, ...], time first, then the batch, got {shape}. Encode the images first."
             )
-        records = []
-        for i, layer in enumerate(self.layers):
-            try:
-                current = _over_time(layer, x)
-            except (RuntimeError, IndexError) as error:
-                raise ValueError(
-                    f"SNN: layer {i} ({_name(layer)}) cannot take [T, B, ...] = {list(x.shape)}: {error}. "
-                    "Is time the first axis? Encode the images first, or unsqueeze(1) for a batch of one."
-                ) from error
-            records.append(lif(current, **self.neuron))
-            x = records[-1].spikes
-        return records
+        constant = self._current(0, x[:1]) if x.stride(0) == 0 else None
+        states = [None] * len(self.layers)
+        wholes, pieces = [None] * len(self.layers), [[] for _ in self.layers]
+        start = 0
+        for signal in x.split(self._steps_at_once(x)):
+            end = start + len(signal)
+            for i, state in enumerate(states):
+                if i == 0 and constant is not None:
+                    current = constant.expand(len(signal), *constant.shape[1:])
+                else:
+                    current = self._current(i, signal)
+                if start == 0:
+                    state = torch.full_like(current[0], self.v_init * self.neuron["threshold"])
+                    wholes[i] = Record(*(empty_steps(len(x), current[0]) for _ in Record._fields))
+                out = Record(*(whole.data[start:end] for whole in wholes[i]))
+                piece, states[i] = lif_piece(current, state, out, **self.neuron)
+                pieces[i].append(piece)
+                signal = piece.spikes
+            start = end
+        for membrane in states:
+            check_finite(membrane)
+        return [_joined(whole, parts) for whole, parts in zip(wholes, pieces, strict=True)]
+
+    def _steps_at_once(self, x):
+        """So many that the input, and the current of the first layer, take about 8 MB."""
+        with torch.no_grad():
+            image = self._current(0, x[:1, :1])
+        return max(1, 2_000_000 // (x.shape[1] * max(x[0, 0].numel(), image.numel())))
+
+    def _current(self, i, x):
+        """What layer i makes of x [t, B, ...]: time folded into the batch, for it has no state."""
+        try:
+            # back to x's own precision: under torch.autocast a layer gives bfloat16, membranes stay float32
+            return self.layers[i](x.flatten(0, 1)).unflatten(0, x.shape[:2]).to(x.dtype)
+        except (RuntimeError, IndexError) as error:
+            raise ValueError(
+                f"SNN: layer {i} ({_name(self.layers[i])}) cannot take [T, B, ...] where ... is {list(x.shape[2:])}: "
+                f"{error}. Is time the first axis? Encode the images first, or unsqueeze(1) for a batch of one."
+            ) from error
 
     def extra_repr(self):
         return ", ".join(f"{name}={getattr(value, 'name', value)}" for name, value in self.neuron.items())
@@ -89,7 +124,8 @@ def csnn(*, beta=0.5, threshold=1.0, reset="subtract", spike=fast_sigmoid()):
         nn.Sequential(nn.Flatten(-3), nn.Linear(3136, 512)),
         nn.Linear(512, 10),
     )
-    return SNN(*layers, beta=beta, threshold=threshold, reset=reset, spike=spike)
+    net = SNN(*layers, beta=beta, threshold=threshold, reset=reset, spike=spike)
+    return net.to(memory_format=torch.channels_last)  # convolves and pools several times as fast on a CPU
 
 
 def mlp(hidden=256):
@@ -114,9 +150,31 @@ def cnn():
     )
 
 
-def save_weights(net, path, about):
-    """Write the weights of ``net`` as safetensors; ``about``, a dict that JSON can hold, goes into the header."""
-    safetensors.torch.save_file(net.state_dict(), path, metadata={"about": json.dumps(about)})
+def save_weights(net, path, about, *, dtype=None):
+    """Write the weights of ``net`` as safetensors; ``about``, a dict that JSON can hold, goes into the header.
+
+    dtype : torch.float16 to store them in half the room; they come back as the network's own precision
+    """
+    tensors = {name: tensor.to(dtype).cpu().contiguous() for name, tensor in net.state_dict().items()}
+    checkpoints.write(path, safetensors.torch.save(tensors, {"about": json.dumps(about)}))
+
+
+def load_weights(net, path):
+    """Fill ``net`` with the weights of a file of ``save_weights``, and return it.
+
+    Raises FileNotFoundError if there is none, ValueError, with its name, if it is damaged or of another network.
+    """
+    content = Path(path).read_bytes()
+    try:
+        tensors = safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"load_weights: {path} is damaged, or no safetensors file ({error}).") from error
+    found = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    wanted = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
+    if found != wanted:
+        raise ValueError(f"load_weights: {path} is of another network: it holds {found}, wanted {wanted}.")
+    net.load_state_dict(tensors)
+    return net
 
 
 def weights(name):
@@ -128,12 +186,21 @@ def weights(name):
     return safetensors.torch.load(assets.read(f"{name}.safetensors"))
 
 
-def _over_time(layer, x):
-    """What a layer without state makes of x [T, B, ...]: time folded into the batch, or one step for all if x stays."""
-    if x.stride(0) == 0:
-        current = layer(x[0])
-        return current.expand(len(x), *current.shape)
-    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+class _Joined(torch.autograd.Function):
+    """``_Joined.apply(whole, *pieces)``: whole, which the pieces were written into; its gradient goes to the pieces."""
+
+    @staticmethod
+    def forward(ctx, whole, *pieces):
+        ctx.lengths = [len(piece) for piece in pieces]
+        return whole.detach()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, *grad.split(ctx.lengths)
+
+
+def _joined(whole, pieces):
+    return Record(*(_Joined.apply(w, *parts) for w, parts in zip(whole, zip(*pieces, strict=True), strict=True)))
 
 
 def _name(layer):

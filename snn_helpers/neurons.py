@@ -129,14 +129,30 @@ def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(),
     if not hasattr(spike, "derivative"):
         raise TypeError(f"lif: spike must be a Surrogate, got {type(spike).__name__}. Use surrogates.fast_sigmoid().")
     before = _last_membrane(initial, current)
-    spikes, membrane = Lif.apply(current, before, float(beta), float(threshold), reset, spike.derivative)
-    # once in, a NaN stays in U whatever the reset (NaN > threshold is false), so the last step shows it
-    if torch.isnan(membrane[-1]).any():
+    record, last = lif_piece(current, before, beta=beta, threshold=threshold, reset=reset, spike=spike)
+    check_finite(last)
+    return record
+
+
+def lif_piece(current, before=None, out=None, *, beta, threshold, reset, spike):
+    """What ``lif`` does once its arguments are checked: for a network that takes its steps in pieces.
+
+    before : the membrane [...] that the piece starts from, None at rest
+    out : a Record [T, ...] to write into, or None
+
+    Returns (Record, membrane of the last step [...], the ``before`` of the next piece).
+    """
+    *record, last = Lif.apply(current, before, float(beta), float(threshold), reset, spike.derivative, out)
+    return Record(*record), last
+
+
+def check_finite(last):
+    """Raise ValueError if the membrane of the last step holds a NaN: once in, it stays, whatever the reset."""
+    if torch.isnan(last).any():
         raise ValueError(
             "lif: the membrane became NaN (not a number): current must be finite. Look for a division by zero, an "
             "infinite current or a diverged weight."
         )
-    return Record(spikes, membrane)
 
 
 def _last_membrane(initial, current):

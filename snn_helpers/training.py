@@ -4,15 +4,30 @@ Losses take the Record of the output layer (spikes [T, B, C]) and labels [B], an
 for something else than a Record, ValueError for other shapes or a label without a neuron.
 """
 
+import math
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from snn_helpers.data import batches
+from snn_helpers.diagnosis import diagnose
+
+__all__ = [
+    "History",
+    "accuracy",
+    "ce_count_loss",
+    "ce_rate_loss",
+    "diagnose",
+    "fit",
+    "mse_rate_loss",
+    "scores",
+    "spike_count",
+]
 
 
 def spike_count(record):
@@ -48,16 +63,34 @@ class History:
     """What ``fit`` has seen so far. Lists grow while it runs, so an ``on_step`` callback can draw them."""
 
     loss: list = field(default_factory=list)  # one a step, of that step's batch
-    test_accuracy: list = field(default_factory=list)  # one an epoch, if ``test`` was given
+    test_accuracy: list = field(default_factory=list)  # one each time the network was judged on ``test``
+    test_step: list = field(default_factory=list)  # number of steps taken when it was
     epoch_end: list = field(default_factory=list)  # number of steps taken at the end of each epoch
     seconds: list = field(default_factory=list)  # training time of each epoch
     interrupted: bool = False
 
 
 def fit(
-    net, digits, encode, loss, *, epochs, batch_size, lr, seed, test=None, schedule=None, on_step=None, progress=True
+    net,
+    digits,
+    encode,
+    loss,
+    *,
+    epochs,
+    batch_size,
+    lr,
+    seed,
+    test=None,
+    test_every=None,
+    optimizer=torch.optim.Adam,
+    schedule=None,
+    augment=None,
+    precision=torch.float32,
+    checkpoint=None,
+    on_step=None,
+    progress=True,
 ):
-    """Train ``net`` in place with Adam and return the History.
+    """Train ``net`` in place and return the History.
 
     Parameters
     ----------
@@ -65,72 +98,108 @@ def fit(
     digits : data.Digits to learn from
     encode : images [B, 1, 28, 28] -> the network's input
     loss : (output, labels) -> scalar; the output is the last Record of an SNN, the scores of another module
-    epochs, batch_size, lr : as usual; lr is Adam's
+    epochs, batch_size, lr : as usual; lr is the optimizer's
     seed : order of the digits and all random draws of ``encode`` follow from it, to the bit on one machine.
         The caller's random state is left as it was
     test : data.Digits to judge after each epoch
+    test_every : judge also after the first step, and after each ``test_every`` more
+    optimizer : (parameters, lr=...) -> an optimizer of torch.optim
     schedule : (optimizer, total steps) -> a scheduler of torch.optim.lr_scheduler, stepped after each batch
+    augment : images -> images, for training only, before ``encode``
+    precision : torch.bfloat16 lets convolutions and matrix products run in it (torch.autocast); membranes do not
+    checkpoint : checkpoints.Checkpoint: the run goes on from what is saved there, and saves whenever it judges, and
+        at the end of each epoch. A run that was killed and resumed ends with the same weights, bit for bit
     on_step : called with the History after each step
     progress : show a progress bar
 
     Ctrl-C, or the notebook's stop button, ends it early: the network keeps what it has learnt and the History says
-    ``interrupted``. Raises ValueError for epochs or a batch size under 1, or a learning rate that is not above 0.
+    ``interrupted``. Raises ValueError for epochs, test_every or a batch size under 1, or a learning rate that is not
+    above 0; and as the checkpoint does.
     """
-    for name, value in ("epochs", epochs), ("batch_size", batch_size):
-        if value < 1:
+    for name, value in ("epochs", epochs), ("batch_size", batch_size), ("test_every", test_every):
+        if value is not None and value < 1:
             raise ValueError(f"fit: {name} must be at least 1, got {value}.")
-    if not lr > 0:
-        raise ValueError(f"fit: lr (learning rate) must be above 0, got {lr}.")
+    if not 0 < lr < math.inf:
+        raise ValueError(f"fit: lr (learning rate) must be a number above 0, got {lr}.")
     device = next(net.parameters()).device
-    steps = epochs * -(-len(digits.labels) // batch_size)
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
-    scheduler = schedule(optimizer, steps) if schedule else None
-    history = History()
-    with _seeded(seed, device), _without_denormals(), tqdm(total=steps, disable=not progress, unit="batch") as bar:
+    in_epoch = -(-len(digits.labels) // batch_size)
+    optimizer = optimizer(net.parameters(), lr=lr)
+    scheduler = schedule(optimizer, epochs * in_epoch) if schedule else None
+    parts = {"net": net, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
+    history, order = History(), None
+
+    def save():
+        if checkpoint:
+            states = {name: part.state_dict() for name, part in parts.items()}
+            checkpoint.save({**states, "random": _random_state(device), "history": asdict(history), "order": order})
+
+    with (
+        _seeded(seed, device),
+        _without_denormals(),
+        tqdm(total=epochs * in_epoch, disable=not progress, unit="batch") as bar,
+    ):
+        if saved := checkpoint and checkpoint.load():
+            for name, part in parts.items():
+                part.load_state_dict(saved[name])
+            _set_random_state(saved["random"], device)
+            history, order = History(**saved["history"]), saved["order"]
+        bar.update(len(history.loss))
         try:
-            for _ in range(epochs):
-                start = time.perf_counter()
-                net.train()
-                order = torch.randint(2**62, ()).item()
-                for images, labels in batches(digits, batch_size, shuffle=True, seed=order, device=device):
+            for epoch in range(len(history.epoch_end), epochs):
+                done = len(history.loss) - epoch * in_epoch
+                if done == 0:
+                    order = torch.randint(2**62, ()).item()
+                    history.seconds.append(0.0)
+                todo = batches(digits, batch_size, shuffle=True, seed=order, device=device)
+                for images, labels in islice(todo, done, None):
+                    start = time.perf_counter()
+                    net.train()
                     optimizer.zero_grad()
-                    value = loss(_output(net, encode(images)), labels)
+                    with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+                        value = loss(_output(net, encode(augment(images) if augment else images)), labels)
                     value.backward()
                     optimizer.step()
                     if scheduler:
                         scheduler.step()
                     history.loss.append(value.item())
+                    history.seconds[-1] += time.perf_counter() - start
+                    ended = len(history.loss) == (epoch + 1) * in_epoch
+                    if ended:
+                        history.epoch_end.append(len(history.loss))
+                    if ended or (test_every and (len(history.loss) - 1) % test_every == 0):
+                        if test:
+                            history.test_accuracy.append(accuracy(net, test, encode, seed=seed, precision=precision))
+                            history.test_step.append(len(history.loss))
+                        save()
                     bar.update()
                     bar.set_postfix_str(f"loss {history.loss[-1]:.4f}", refresh=False)
                     if on_step:
                         on_step(history)
-                history.seconds.append(time.perf_counter() - start)
-                history.epoch_end.append(len(history.loss))
-                if test:
-                    history.test_accuracy.append(accuracy(net, test, encode, seed=seed))
         except KeyboardInterrupt:
             history.interrupted = True
     return history
 
 
-def scores(net, digits, encode, *, batch_size=500, seed=0):
+def scores(net, digits, encode, *, batch_size=500, seed=0, precision=torch.float32):
     """What ``net`` gives each class for each of ``digits``, [N, C]: spike counts of an SNN, outputs of another module.
 
-    Random draws of ``encode`` follow from ``seed``; the caller's random state is left as it was.
+    Random draws of ``encode`` follow from ``seed``; the caller's random state is left as it was. ``precision`` as in
+    ``fit``.
     """
     device = next(net.parameters()).device
     parts = []
     net.eval()
     with _seeded(seed, device), torch.no_grad():
         for images, _ in batches(digits, batch_size, device=device):
-            output = _output(net, encode(images))
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+                output = _output(net, encode(images))
             parts.append(spike_count(output) if hasattr(output, "spikes") else output)
     return torch.cat(parts).cpu()
 
 
-def accuracy(net, digits, encode, *, batch_size=500, seed=0):
+def accuracy(net, digits, encode, *, batch_size=500, seed=0, precision=torch.float32):
     """The share of ``digits`` that ``net`` names rightly, over all of them; ties go to the smaller class."""
-    answers = scores(net, digits, encode, batch_size=batch_size, seed=seed).argmax(-1)
+    answers = scores(net, digits, encode, batch_size=batch_size, seed=seed, precision=precision).argmax(-1)
     return (answers == digits.labels).double().mean().item()
 
 
@@ -144,6 +213,18 @@ def _seeded(seed, device):
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+def _random_state(device):
+    return {"cpu": torch.get_rng_state()} | (
+        {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    )
+
+
+def _set_random_state(state, device):
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def test_a_live_history_redraws_at_most_twice_a_second(monkeypatch):
     picture(History(loss=[1.0, 0.5, 0.2]))
     assert picture.value == first
     clock[0] += 0.6
-    picture(History(loss=[1.0, 0.5, 0.2], test_accuracy=[0.7], epoch_end=[3]))
+    picture(History(loss=[1.0, 0.5, 0.2], test_accuracy=[0.7], test_step=[3]))
     assert picture.value != first
 
 

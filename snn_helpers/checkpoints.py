@@ -1,0 +1,68 @@
+"""Files that are whole or not there: a run killed at any moment leaves the last checkpoint as it was."""
+
+import io
+import os
+from pathlib import Path
+
+import torch
+
+
+def write(path, content):
+    """Write bytes (or a str) to ``path``: beside it first, then moved over in one step.
+
+    Raises OSError, with what was at ``path`` before untouched, if the disk is full or the folder read-only.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.partial")
+    content = content.encode() if isinstance(content, str) else content
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(f"{path} could not be written: {error.strerror}. What was there before is unharmed.") from error
+
+
+class Checkpoint:
+    """Where a run keeps its state, and the settings that a run must share to go on from it.
+
+    Parameters
+    ----------
+    path : the file; it need not exist
+    settings : dict of what decides the run (system, seed, learning rate, ...), of numbers and words
+    """
+
+    def __init__(self, path, settings):
+        self.path, self.settings = Path(path), settings
+
+    def save(self, state):
+        """Keep ``state``, a dict of tensors, numbers, words and lists or dicts of them. Raises OSError as ``write``."""
+        buffer = io.BytesIO()
+        torch.save({"settings": self.settings, "state": state}, buffer)
+        write(self.path, buffer.getvalue())
+
+    def load(self):
+        """The state last saved, or None if there is none.
+
+        Raises ValueError if the file is no checkpoint, or one of a run with other settings (it names them).
+        """
+        if not self.path.exists():
+            return None
+        try:
+            found = torch.load(self.path, map_location="cpu", weights_only=True)
+            settings, state = found["settings"], found["state"]
+        except Exception as error:  # torch.load has no error of its own: what it raises depends on the damage
+            raise ValueError(
+                f"checkpoint: {self.path} is not a checkpoint of this package, or is damaged. Name another file, or "
+                "start anew without --resume."
+            ) from error
+        for name in sorted({*settings, *self.settings}):
+            if settings.get(name) != self.settings.get(name):
+                raise ValueError(
+                    f"checkpoint: {self.path} is of a run with {name} {settings.get(name)}, wanted one with "
+                    f"{self.settings.get(name)}. Use its settings, name another file, or start anew without --resume."
+                )
+        return state

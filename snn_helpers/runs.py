@@ -1,0 +1,106 @@
+"""A run by a recipe: digits in, a trained network and one JSON-ready dict out."""
+
+import os
+import platform
+import time
+from functools import partial
+from itertools import pairwise
+
+import torch
+
+from snn_helpers import __version__, conversion, training
+
+IMAGES = 1000  # that the scales of a conversion are read from
+
+
+def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=None, progress=True):
+    """Train by ``recipe`` (recipes.Recipe) and return (network, record); the record holds what a results file holds.
+
+    seed : of the initial weights, the order of the digits and all random draws
+    checkpoint, on_step, progress : as in ``training.fit``
+
+    Raises KeyboardInterrupt if the training was interrupted; the checkpoint, if there is one, is then of its last
+    judgement or epoch.
+    """
+    torch.manual_seed(seed)
+    net = recipe.network().to(device)
+    history = training.fit(
+        net,
+        train,
+        partial(recipe.encode, recipe.steps),
+        recipe.loss,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        lr=recipe.lr,
+        seed=seed,
+        test=test,
+        test_every=recipe.test_every,
+        optimizer=recipe.optimizer,
+        schedule=recipe.schedule,
+        augment=recipe.augment,
+        precision=recipe.precision,
+        checkpoint=checkpoint,
+        on_step=on_step,
+        progress=progress,
+    )
+    if history.interrupted:
+        raise KeyboardInterrupt
+    ends = [0, *history.epoch_end]
+    record = {
+        "seed": seed,
+        "epochs": recipe.epochs,
+        "steps": recipe.steps,
+        "train_images": len(train.labels),
+        "test_images": len(test.labels),
+        "test_accuracy": history.test_accuracy[-1],
+        "train_seconds": round(sum(history.seconds), 1),
+        "history": {
+            "test_accuracy": history.test_accuracy,
+            "test_step": history.test_step,
+            "loss": [round(sum(history.loss[a:b]) / (b - a), 6) for a, b in pairwise(ends)],
+            "seconds": [round(s, 2) for s in history.seconds],
+        },
+        "settings": {
+            **recipe.about,
+            "batch_size": recipe.batch_size,
+            "lr": recipe.lr,
+            "precision": str(recipe.precision).removeprefix("torch."),
+            "layer": net.extra_repr(),
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "snn_helpers": __version__},
+        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads ({os.cpu_count()} cores seen), "
+        f"{torch.backends.cpu.get_cpu_capability()}, {device}",
+    }
+    if recipe.test_every:  # a short run, seen closely
+        record["history"]["batch_loss"] = [round(loss, 4) for loss in history.loss]
+    if recipe.convert:
+        record |= _converted(net, train, test, recipe, seed)
+    return net, record
+
+
+def spiking(cnn, train, how):
+    """The CNN as a spiking network: scaled on the first 1,000 training digits, ``how`` as in ``Recipe.convert``."""
+    images = train.images[:IMAGES].unsqueeze(1).float().div(255)
+    return conversion.to_snn(conversion.normalize(cnn, images, how["percentile"]), v_init=how["v_init"])
+
+
+def _converted(cnn, train, test, recipe, seed):
+    """What the CNN does as a spiking network; ``test_accuracy`` is then that of the spikes."""
+    how, snn = recipe.convert, spiking(cnn, train, recipe.convert)
+    start = time.perf_counter()
+    seen = conversion.simulate(snn, test, how["steps"], lambda x, steps: how["encode"](steps, x), seed=seed)
+    per_step = seen.accuracy().tolist()
+    return {
+        "steps": how["steps"],
+        "cnn_accuracy": training.accuracy(cnn, test, partial(recipe.encode, recipe.steps)),
+        "test_accuracy": per_step[-1],
+        "accuracy_per_step": per_step,
+        "spikes_per_image": [round(count, 2) for count in seen.spikes_per_image()[-1].tolist()],
+        "simulate_seconds": round(time.perf_counter() - start, 1),
+        "conversion": {
+            "percentile": how["percentile"],
+            "v_init": how["v_init"],
+            "encoding": how["encode"].__name__,
+            "images": IMAGES,
+        },
+    }

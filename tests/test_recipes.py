@@ -1,0 +1,125 @@
+"""The recorded runs: they say what they are, reach what is promised, and their recipes run and follow their seed."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from snn_helpers import data, networks, recipes, runs
+
+# what the mean of three seeds has to reach on all 10,000 test images
+AT_LEAST = {
+    ("single-layer", "reference"): 0.922,
+    ("single-layer", "fast"): 0.922,
+    ("hidden-layer", "reference"): 0.9634,
+    ("hidden-layer", "fast"): 0.98,
+    ("csnn", "reference"): 0.9741,
+    ("csnn", "fast"): 0.988,
+    ("csnn", "best"): 0.994,
+    ("cnn-to-snn", "reference"): 0.985,
+    ("cnn-to-snn", "fast"): 0.99,
+}
+ALL = [(system, name) for system, table in recipes.RECIPES.items() for name in table]
+
+
+def test_every_recipe_has_a_bar():
+    assert set(ALL) == set(AT_LEAST)
+
+
+@pytest.mark.parametrize("system, name", ALL)
+def test_recorded_runs_say_what_they_are(system, name):
+    recipe, found = recipes.RECIPES[system][name], recipes.recorded(system, name)
+    assert [run["seed"] for run in found] == [0, 1, 2]
+    for run in found:
+        assert (run["system"], run["recipe"]) == (system, name)
+        assert (run["train_images"], run["test_images"]) == (60_000, 10_000)
+        assert run["epochs"] == recipe.epochs == len(run["history"]["loss"])
+        assert run["steps"] == recipe.convert.get("steps", recipe.steps)
+        assert run["settings"]["lr"] == recipe.lr and run["settings"]["batch_size"] == recipe.batch_size
+        assert run["settings"]["source"] == recipe.about["source"]
+        assert {"train_seconds", "versions", "processor"} <= set(run)
+        last = run["cnn_accuracy"] if recipe.convert else run["test_accuracy"]
+        assert last == run["history"]["test_accuracy"][-1]
+    assert len({run["history"]["loss"][-1] for run in found}) == 3, "three seeds, three runs"
+
+
+@pytest.mark.parametrize("system, name", ALL)
+def test_recorded_runs_reach_what_is_promised(system, name):
+    accuracies = [run["test_accuracy"] for run in recipes.recorded(system, name)]
+    assert sum(accuracies) / 3 >= AT_LEAST[system, name]
+
+
+def test_the_short_recipes_are_short():
+    assert all(run["train_seconds"] < 180 for run in recipes.recorded("csnn", "fast"))
+    assert all(run["train_seconds"] < 1800 for run in recipes.recorded("csnn", "best"))
+    assert recipes.RECIPES["csnn"]["fast"].epochs == 1 and recipes.RECIPES["csnn"]["fast"].steps <= 25
+    assert recipes.RECIPES["cnn-to-snn"]["fast"].convert["steps"] <= 10
+
+
+@pytest.mark.parametrize("name, points", [("reference", 0.005), ("fast", 0.001)])
+def test_the_converted_network_is_close_to_its_cnn(name, points):
+    found = recipes.recorded("cnn-to-snn", name)
+    gaps = [run["cnn_accuracy"] - run["test_accuracy"] for run in found]
+    assert sum(gaps) / 3 <= points
+    for run in found:
+        assert len(run["accuracy_per_step"]) == run["steps"] and run["accuracy_per_step"][-1] == run["test_accuracy"]
+        assert len(run["spikes_per_image"]) == 3
+
+
+def some(count, train=True):
+    digits = data.mnist(train, root="bundled")
+    return data.Digits(digits.images[:count], digits.labels[:count], "")
+
+
+def short(system, name):
+    return dataclasses.replace(
+        recipes.RECIPES[system][name], epochs=1, steps=min(5, recipes.RECIPES[system][name].steps)
+    )
+
+
+@pytest.mark.parametrize("system, name", ALL)
+def test_a_recipe_runs_and_follows_its_seed(system, name):
+    results = [
+        runs.run(short(system, name), some(130), some(53, train=False), seed=seed, progress=False) for seed in (5, 5, 6)
+    ]
+    weights = [next(net.parameters()).detach() for net, _ in results]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    record = results[0][1]
+    assert record["seed"] == 5 and record["test_images"] == 53
+    assert record["history"]["loss"] == results[1][1]["history"]["loss"]
+
+
+def test_missing_results_say_how_to_get_them():
+    with pytest.raises(FileNotFoundError, match=r"found no nothing-fast-seed.*python -m snn_helpers train"):
+        recipes.recorded("nothing", "fast")
+
+
+@pytest.mark.parametrize("system, name", [(s, n) for s, n in ALL if n == "fast"])
+def test_trained_networks_read_the_bundled_digits(system, name):
+    from functools import partial
+
+    from snn_helpers import training
+
+    recipe, net = recipes.RECIPES[system][name], recipes.trained(system, name)
+    assert training.accuracy(net, some(500, train=False), partial(recipe.encode, recipe.steps)) > 0.9
+
+
+def test_weights_of_another_network_or_a_damaged_file_are_refused_by_name(tmp_path):
+    path = tmp_path / "w.safetensors"
+    networks.save_weights(networks.single_layer(), path, {"seed": 3})
+    with pytest.raises(ValueError, match=r"w.safetensors is of another network: it holds .*\[10, 784\].*wanted"):
+        networks.load_weights(networks.hidden_layer(), path)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ValueError, match=r"w.safetensors is damaged, or no safetensors file"):
+        networks.load_weights(networks.single_layer(), path)
+    with pytest.raises(FileNotFoundError):
+        networks.load_weights(networks.single_layer(), tmp_path / "none")
+
+
+def test_weights_can_be_stored_in_half_the_room(tmp_path):
+    net, again = networks.csnn(), networks.csnn()
+    networks.save_weights(net, tmp_path / "w.safetensors", {}, dtype=torch.float16)
+    assert (tmp_path / "w.safetensors").stat().st_size < 3.4e6
+    weight = networks.load_weights(again, tmp_path / "w.safetensors").layers[3].weight
+    assert weight.dtype == torch.float32 and torch.equal(weight, net.layers[3].weight.half().float())
+    assert again.layers[1][0].weight.is_contiguous(memory_format=torch.channels_last)
