@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 # shares beyond which a layer counts as sick
 SATURATED, DEAD = 0.9, 0.5
 
@@ -29,7 +31,7 @@ def diagnose(records, loss=None):
             f"diagnose: wanted the list of Records that net(x) returns, got {type(records).__name__}. "
             "Call it with net(x), not with net(x)[-1]."
         )
-    loss = None if loss is None else float(loss)
+    loss = loss.item() if torch.is_tensor(loss) else loss
     layers = [finding for number, record in enumerate(records, 1) if (finding := _layer(number, record, records))]
     return (_not_a_number(loss) or [*layers, *_floor(loss, records[-1])]) or [
         "Nothing is wrong that these numbers show: every layer fires, none is saturated. If it does not learn, look at "

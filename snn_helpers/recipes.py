@@ -166,7 +166,7 @@ RECIPES = {
             },
         ),
         "fast": Recipe(
-            network=partial(networks.csnn, beta=0.9, spike=surrogates.fast_sigmoid(10)),
+            network=partial(networks.csnn, spike=surrogates.fast_sigmoid(10)),
             encode=centred,
             loss=training.ce_count_loss,
             steps=8,
@@ -178,7 +178,7 @@ RECIPES = {
             test_every=50,
             about={
                 "source": "ours; chosen on the last 5,000 training images",
-                "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, fast sigmoid (slope 10) as surrogate",
+                "neuron": "LIF, beta 0.5, threshold 1, reset by subtraction, fast sigmoid (slope 10) as surrogate",
                 "encoding": "the image itself at every step, pixels shifted and scaled to mean 0, variance 1",
                 "loss": "cross entropy of the spike counts",
                 "optimizer": "Adam, one-cycle learning rate",

@@ -22,6 +22,7 @@ def seen(network, scale=1.0):
 
 def test_a_healthy_network_has_nothing():
     network = net()
+    network.layers[0][1].weight.data *= 3
     network.layers[1].weight.data *= 4
     findings = diagnose(*seen(network))
     assert len(findings) == 1 and findings[0].startswith("Nothing is wrong that these numbers show")
