@@ -42,39 +42,57 @@ class SNN(nn.Module):
             raise ValueError(f"SNN: v_init must be a share of the threshold, in [0, 1], got {v_init:g}.")
 
     def forward(self, x):
-        if not torch.is_tensor(x) or x.ndim < 3:
-            shape = list(x.shape) if torch.is_tensor(x) else type(x).__name__
-            raise ValueError(
-                f"SNN: input must be [T, B, ...], time first, then the batch, got {shape}. Encode the images first."
-            )
+        steps, wholes = self._room(x)
+        pieces = zip(*self._pieces(x, steps, wholes), strict=True)
+        return [_joined(whole, parts) for whole, parts in zip(wholes, pieces, strict=True)]
+
+    def stream(self, x, steps=1):
+        """Yield the Records of ``steps`` steps of x at a time; what is not kept of them is forgotten.
+
+        The same spikes as ``net(x)``, for a picture that moves while the network runs, an early exit, or more digits
+        than there is memory for. The state lives in this generator alone, so each call starts anew.
+        """
+        _check(x)
+        return self._pieces(x, steps, [None] * len(self.layers))
+
+    def _pieces(self, x, steps, wholes):
         constant = self._current(0, x[:1]) if x.stride(0) == 0 else None
         states = [None] * len(self.layers)
-        wholes, pieces = [None] * len(self.layers), [[] for _ in self.layers]
         start = 0
-        for signal in x.split(self._steps_at_once(x)):
-            end = start + len(signal)
-            for i, state in enumerate(states):
+        for signal in x.split(steps):
+            end, records = start + len(signal), []
+            for i, (state, whole) in enumerate(zip(states, wholes, strict=True)):
                 if i == 0 and constant is not None:
                     current = constant.expand(len(signal), *constant.shape[1:])
                 else:
                     current = self._current(i, signal)
-                if start == 0:
+                if state is None and self.v_init:
                     state = torch.full_like(current[0], self.v_init * self.neuron["threshold"])
-                    wholes[i] = Record(*(empty_steps(len(x), current[0]) for _ in Record._fields))
-                out = Record(*(whole.data[start:end] for whole in wholes[i]))
-                piece, states[i] = lif_piece(current, state, out, **self.neuron)
-                pieces[i].append(piece)
-                signal = piece.spikes
+                out = whole and Record(*(part.data[start:end] for part in whole))
+                record, states[i] = lif_piece(current, state, out, **self.neuron)
+                records.append(record)
+                signal = record.spikes
             start = end
+            yield records
         for membrane in states:
             check_finite(membrane)
-        return [_joined(whole, parts) for whole, parts in zip(wholes, pieces, strict=True)]
 
-    def _steps_at_once(self, x):
-        """So many that the input, and the current of the first layer, take about 8 MB."""
-        with torch.no_grad():
-            image = self._current(0, x[:1, :1])
-        return max(1, 2_000_000 // (x.shape[1] * max(x[0, 0].numel(), image.numel())))
+    def _room(self, x):
+        """How many steps to take at once, so that the widest layer's take about 8 MB, and where to write them all.
+
+        One image goes through the layers to show how wide they are and how they lie in memory.
+        """
+        _check(x)
+        shown, wholes = x[:1, :1], []
+        widest = shown.numel()
+        # without autocast: it would keep the weights it has cast here, and they would get no gradient
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            for i in range(len(self.layers)):
+                shown = self._current(i, shown)
+                room = (empty_steps(x.shape[0] * x.shape[1], shown[0, 0]) for _ in Record._fields)
+                wholes.append(Record(*(whole.unflatten(0, x.shape[:2]) for whole in room)))
+                widest = max(widest, shown.numel())
+        return max(1, 2_000_000 // (widest * x.shape[1])), wholes
 
     def _current(self, i, x):
         """What layer i makes of x [t, B, ...]: time folded into the batch, for it has no state."""
@@ -184,6 +202,14 @@ def weights(name):
     ['layers.0.1.weight']
     """
     return safetensors.torch.load(assets.read(f"{name}.safetensors"))
+
+
+def _check(x):
+    if not torch.is_tensor(x) or x.ndim < 3 or 0 in x.shape[:2]:
+        shape = list(x.shape) if torch.is_tensor(x) else type(x).__name__
+        raise ValueError(
+            f"SNN: input must be [T, B, ...], time first, then the batch, got {shape}. Encode the images first."
+        )
 
 
 class _Joined(torch.autograd.Function):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from snn_helpers import networks, neurons
-from snn_helpers.encoding import direct
+from snn_helpers.encoding import direct, poisson
 
 
 def test_an_snn_is_weights_then_lif_repeated():
@@ -153,9 +153,9 @@ def test_taking_a_few_steps_at_a_time_changes_nothing(reset, encode, monkeypatch
     torch.manual_seed(4)
     net = networks.SNN(nn.Linear(11, 7), nn.Linear(7, 5), beta=0.8, threshold=0.3, reset=reset, v_init=0.5).double()
     x = encode(torch.rand(3, 11).double(), 13)
-    got = []
+    got, room = [], networks.SNN._room
     for at_once in 13, 5, 1:
-        monkeypatch.setattr(networks.SNN, "_steps_at_once", lambda self, x, n=at_once: n)
+        monkeypatch.setattr(networks.SNN, "_room", lambda self, x, n=at_once: (n, room(self, x)[1]))
         net.zero_grad()
         signal = x.clone().requires_grad_() if x.stride(0) else x
         records = net(signal)
@@ -168,8 +168,34 @@ def test_taking_a_few_steps_at_a_time_changes_nothing(reset, encode, monkeypatch
 
 
 def test_a_network_takes_few_large_steps_or_many_small_ones_at_once():
-    assert networks.csnn()._steps_at_once(torch.rand(1, 1, 28, 28).expand(100, 128, 1, 28, 28)) == 2
-    assert networks.single_layer()._steps_at_once(torch.rand(100, 128, 1, 28, 28)) == 19
+    assert networks.csnn()._room(torch.rand(1, 1, 28, 28).expand(10, 128, 1, 28, 28))[0] == 2
+    assert networks.single_layer()._room(torch.rand(10, 128, 1, 28, 28))[0] == 19
+
+
+def test_a_stream_gives_the_same_records_piece_by_piece_and_nothing_runs_ahead():
+    torch.manual_seed(6)
+    net, x = networks.hidden_layer(17), (torch.rand(11, 3, 1, 28, 28) < 0.3).float()
+    whole, pieces = net(x), list(net.stream(x, 4))
+    assert [len(records[0].spikes) for records in pieces] == [4, 4, 3]
+    for i in range(2):
+        assert torch.equal(torch.cat([records[i].spikes for records in pieces]), whole[i].spikes)
+        torch.testing.assert_close(torch.cat([records[i].membrane for records in pieces]), whole[i].membrane)
+    taken = []
+    net.layers[0].register_forward_hook(lambda *_: taken.append(1))
+    next(net.stream(x))
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize("encode", [direct, poisson])
+def test_bfloat16_leaves_membranes_and_spikes_exact_and_every_weight_its_gradient(encode):
+    torch.manual_seed(7)
+    net, x = networks.hidden_layer(17), encode(torch.rand(3, 1, 28, 28), 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        records = net(x)
+        records[-1].membrane.sum().backward()
+    assert all(record.membrane.dtype == record.spikes.dtype == torch.float32 for record in records)
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in net.parameters())
+    torch.testing.assert_close(records[0].membrane[0], net(x)[0].membrane[0], rtol=0.02, atol=0.02)
 
 
 def test_v_init_is_where_the_membranes_start():
@@ -196,8 +222,6 @@ def test_channels_last_stays_and_changes_nothing():
 
 def test_bundled_weights_read_digits(tmp_path):
     from snn_helpers import data, training
-    from snn_helpers.encoding import poisson
-
     net = networks.single_layer()
     net.load_state_dict(networks.weights("single-layer-fast"))
     assert training.accuracy(net, data.mnist(train=False, root="bundled"), lambda x: poisson(x, 20)) > 0.9
