@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,6 +65,16 @@ def centred(steps, images):
 def still(steps, images):
     """The image, for a network without time."""
     return images
+
+
+def jitter(images, turn=10.0, zoom=0.1, shift=2.0):
+    """Each image turned by up to ``turn`` degrees, scaled by up to ``zoom``, moved by up to ``shift`` pixels."""
+    angle, scale, *move = (torch.rand(4, len(images), device=images.device) * 2 - 1).unbind(0)
+    angle, scale = angle * math.pi / 180 * turn, 1 + scale * zoom
+    across, down = scale * angle.cos(), scale * angle.sin()
+    x, y = (2 * shift / images.shape[-1] * m for m in move)  # grid_sample counts from -1 to 1
+    rows = torch.stack([torch.stack([across, -down, x], -1), torch.stack([down, across, y], -1)], 1)
+    return F.grid_sample(images, F.affine_grid(rows, images.shape, align_corners=False), align_corners=False)
 
 
 def one_cycle(optimizer, steps):
