@@ -14,7 +14,6 @@ from torch import nn
 from snn_helpers.data import batches
 from snn_helpers.encoding import direct
 from snn_helpers.networks import SNN
-from snn_helpers.neurons import Record, lif
 
 _WEIGHTS = nn.Conv2d, nn.Linear
 _KEPT = nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten
@@ -155,29 +154,6 @@ def to_snn(cnn, *, v_init=0.5):
     return SNN(*copy.deepcopy(_blocks("to_snn", cnn)), beta=1.0, threshold=1.0, reset="subtract", v_init=v_init)
 
 
-@torch.no_grad()
-def stream(snn, x, *, steps_at_once=1):
-    """Run ``snn`` on x [T, B, ...] and yield its Records, one a layer, ``steps_at_once`` steps at a time.
-
-    The same spikes as ``snn(x)``, without gradients, and of the steps before only the membranes are kept: for a picture
-    that moves while the network runs, an early exit, or more digits than there is memory for. The state lives in this
-    generator alone, so each call starts anew.
-    """
-    records = [None] * len(snn.layers)
-    still = snn.layers[0](x[0]) if x.stride(0) == 0 else None
-    for part in x.split(steps_at_once):
-        for i, layer in enumerate(snn.layers):
-            if i == 0 and still is not None:
-                current = still.expand(len(part), *still.shape)
-            else:
-                current = layer(part.flatten(0, 1)).unflatten(0, part.shape[:2])
-            if records[i] is None:
-                records[i] = Record(None, torch.full_like(current[0], snn.v_init * snn.neuron["threshold"]))
-            records[i] = lif(current, **snn.neuron, initial=records[i])
-            part = records[i].spikes
-        yield list(records)
-
-
 def simulate(snn, digits, steps, encode=direct, *, batch_size=100, seed=0):
     """Run ``snn``, converted or trained, on all ``digits`` and return the Simulation: votes and spikes at every step.
 
@@ -187,11 +163,11 @@ def simulate(snn, digits, steps, encode=direct, *, batch_size=100, seed=0):
     device = next(snn.parameters()).device
     snn.eval()
     votes, spikes = [], []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
         torch.manual_seed(seed)
         for images, _ in batches(digits, batch_size, device=device):
             count, per_layer = [], []
-            for records in stream(snn, encode(images, steps), steps_at_once=4):
+            for records in snn.stream(encode(images, steps), 4):
                 count.append(records[-1].spikes)
                 per_layer.append(torch.stack([record.spikes.flatten(2).sum(-1) for record in records], -1))
             votes.append(torch.cat(count).cumsum(0).to(torch.int32).cpu())

@@ -88,6 +88,19 @@ def spike_map(spikes, ax=None, **style):
     return _bare(ax)
 
 
+def tiles(maps, ax=None, *, columns=None, **style):
+    """Many small pictures as one grid, row by row from the top left: [C, H, W], with a gap of one pixel."""
+    ax, maps = _axes(ax), _array(maps)
+    count, height, width = maps.shape
+    columns = columns or int(np.ceil(count**0.5))
+    rows = -(-count // columns)
+    grid = np.full((rows * columns, height + 1, width + 1), np.nan)
+    grid[:count, :-1, :-1] = maps
+    grid = grid.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2).reshape(rows * (height + 1), -1)
+    ax.imshow(grid[:-1, :-1], **{"cmap": "cividis", **style})
+    return _bare(ax)
+
+
 def raster(spikes, ax=None, **style):
     """A mark for each spike: [T, N], time across, one row a neuron."""
     ax, spikes = _axes(ax), _array(spikes)
@@ -198,6 +211,26 @@ def spread(curves, ax=None, *, x=None, **style):
     (line,) = ax.plot(x, curves.mean(0), **style)
     ax.fill_between(x, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
     return ax
+
+
+def layers(shapes, ax=None, *, steps=(), **style):
+    """A network from left to right: maps (C, H, W) as stacked squares, (N,) as a column, ``steps`` between them."""
+    ax, shapes, x, at = _axes(ax), [tuple(map(int, shape)) for shape in shapes], 0.0, []
+    style = {"facecolor": "white", "edgecolor": COLORS["membrane"], **style}
+    for shape in shapes:
+        high, wide = (shape[1] / 28, shape[2] / 28) if len(shape) == 3 else ((shape[0] / 512) ** 0.5, 0.08)
+        sheets = min(shape[0], 6) if len(shape) == 3 else 1
+        for sheet in range(sheets):
+            ax.add_patch(plt.Rectangle((x + 0.06 * sheet, 0.06 * sheet - high / 2), wide, high, **style))
+        right = x + wide + 0.06 * (sheets - 1)
+        ax.text((x + right) / 2, -0.62, " x ".join(map(str, shape)), ha="center", va="top")
+        at.append((x, right))
+        x = right + 1.1
+    for (_, start), (end, _), step in zip(at, at[1:], steps, strict=False):
+        ax.annotate("", (end - 0.08, 0), (start + 0.08, 0), arrowprops=dict(arrowstyle="->", color="0.4"))
+        ax.text((start + end) / 2, 0.1, step, ha="center", va="bottom", fontsize=8)
+    ax.set(xlim=(-0.3, right + 0.3), ylim=(-0.85, 0.95), aspect="equal")
+    return _bare(ax)
 
 
 def _axes(ax):

@@ -188,18 +188,6 @@ def test_normalize_refuses(x, percentile, error, words):
         conversion.normalize(networks.cnn(), x, percentile)
 
 
-@pytest.mark.parametrize("steps_at_once", [1, 3, 11])
-@pytest.mark.parametrize("still", [True, False])
-def test_stream_is_the_network_piece_by_piece(steps_at_once, still):
-    snn = conversion.to_snn(conversion.normalize(small(), images()))
-    x = direct(images(5), 11) if still else poisson(images(5), 11, generator=torch.Generator().manual_seed(0))
-    whole = snn(x)
-    pieces = list(conversion.stream(snn, x, steps_at_once=steps_at_once))
-    for i, record in enumerate(whole):
-        assert record.spikes.any()
-        assert torch.equal(torch.cat([piece[i].spikes for piece in pieces]), record.spikes)
-
-
 def test_simulate_counts_what_the_network_does_for_every_digit():
     digits = some(29)
     snn = conversion.to_snn(conversion.normalize(networks.cnn(), digits.images.unsqueeze(1) / 255, 95))

@@ -29,6 +29,8 @@ DATA = {
     "confusion": (torch.randint(0, 9, (10, 10)),),
     "history": ([0.5, 0.4, 0.3, 0.2],),
     "spread": (torch.rand(3, 11),),
+    "tiles": (torch.randn(7, 3, 5),),
+    "layers": (torch.tensor([[1, 28, 28], [32, 14, 14]]),),
 }
 NOT_VERBS = {"use_style", "show", "publish", "png"}
 

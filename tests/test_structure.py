@@ -137,7 +137,7 @@ def test_imports_go_one_way():
         "networks": {"assets", "checkpoints", "memory", "neurons", "surrogates"},
         "diagnosis": set(),
         "training": {"data", "diagnosis"},
-        "conversion": {"data", "encoding", "networks", "neurons"},
+        "conversion": {"data", "encoding", "networks"},
         "recipes": {"encoding", "networks", "surrogates", "training"},
         "runs": {"conversion", "training"},
     }

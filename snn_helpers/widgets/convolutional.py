@@ -1,0 +1,191 @@
+"""Explorers of a convolutional SNN: what its maps do to a digit, and a digit that you move, turn and thicken."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+
+from snn_helpers import data, plots, recipes
+from snn_helpers.widgets.classifier import _race, _verdict, _voltages
+from snn_helpers.widgets.panel import Panel, choice, slider
+
+COLUMNS = {0: 8, 1: 8}  # of the grid of maps: 32 maps of layer 1, 64 of layer 2
+
+
+def feature_map_explorer(net=None, digits=None, *, encode=None):
+    """Scrub through the convolutional layers of ``net``: digit, layer, channel, time step.
+
+    ``net`` is a ``networks.csnn`` (by default with the bundled weights), ``encode`` turns images [B, 1, 28, 28] into
+    its input (by default that of the fast recipe), ``digits`` are the pictures to pick from.
+    """
+    net, digits, encode = _defaults(net, digits, encode)
+    shown = min(100, len(digits.labels))
+
+    @lru_cache(maxsize=128)
+    def records(index):
+        with torch.no_grad():
+            return net(encode(digits.images[index].float().div(255)[None, None]))[:2]
+
+    steps, last = len(records(0)[0].spikes), 63
+
+    def draw(axes, index, layer, channel, step):
+        spikes, membrane = (values[:, 0] for values in records(index)[layer])  # [T, C, H, W]
+        channel = min(channel, spikes.shape[1] - 1)
+        plots.image(digits.images[index], axes["image"]).set_title(f"a {digits.labels[index]}")
+        plots.tiles(spikes[step], axes["maps"], columns=COLUMNS[layer], cmap="gray", vmin=0, vmax=1)
+        axes["maps"].set_title(f"spikes of all {spikes.shape[1]} maps")
+        _frame(axes["maps"], channel, spikes.shape[-1], COLUMNS[layer])
+        _potential(membrane[step, channel], spikes[step, channel], axes["membrane"])
+        axes["membrane"].set_title(f"membrane of map {channel}")
+        ax, size = axes["share"], spikes[0, 0].numel()
+        ax.plot(spikes.mean((1, 2, 3)).numpy(), color="0.6", label="whole layer")
+        ax.plot(
+            spikes[:, channel].mean((1, 2)).numpy(), color=plots.COLORS["membrane"], marker="o", label=f"map {channel}"
+        )
+        ax.axvline(step, color=plots.COLORS["threshold"], linestyle=":")
+        ax.set(ylim=(-0.02, 0.62), xlabel="time step", ylabel="share that fires", xticks=(0, steps - 1))
+        ax.legend(loc="upper right", fontsize=8)
+        here = int(spikes[step, channel].sum())
+        return (
+            f"layer {layer + 1}, map {channel}, step {step}: {here} of {size} neurons fire ({here / size:.0%}); "
+            f"of the whole layer {spikes[step].mean():.0%}"
+        )
+
+    def strip():
+        figure = Figure(figsize=(9, 4.6))
+        for row, layer in zip(figure.subplots(2, 4), (0, 1), strict=True):
+            spikes = records(0)[layer].spikes[:, 0]
+            for ax, step in zip(row, sorted({0, 1, 3, steps - 1}), strict=False):
+                plots.tiles(spikes[step], ax, columns=COLUMNS[layer], cmap="gray", vmin=0, vmax=1)
+                ax.set_title(f"layer {layer + 1}, step {step}", fontsize=9)
+        return figure
+
+    shares = [records(0)[0].spikes[[0, -1]].mean((1, 2, 3, 4)), records(0)[1].spikes[[0, -1]].mean((1, 2, 3, 4))]
+    return Panel(
+        draw,
+        {
+            "index": slider("test digit", 0, 0, shown - 1, 1),
+            "layer": choice("layer", {"1: 32 maps of 14 x 14": 0, "2: 64 maps of 7 x 7": 1}),
+            "channel": slider("map", 0, 0, last, 1),
+            "step": slider("time step", 0, 0, steps - 1, 1),
+        },
+        layout=lambda figure: figure.subplot_mosaic(
+            [["image", "maps", "membrane", "share"]], width_ratios=(1.1, 2, 1.5, 1.8)
+        ),
+        strip=strip,
+        sentence=f"The spikes (white) of a {digits.labels[0]} in all maps of both convolutional layers at four steps. "
+        f"In the first step {shares[0][0]:.0%} of layer 1 and {shares[1][0]:.0%} of layer 2 fire, in the last "
+        f"{shares[0][1]:.0%} and {shares[1][1]:.0%}. The maps of layer 1 still show the digit, those of layer 2 parts.",
+        size=(10, 2.9),
+    )
+
+
+def digit_explorer(net=None, digits=None, *, encode=None):
+    """Take a digit, move it, turn it, thicken it, add noise, and watch the vote. All of it works by keyboard.
+
+    ``net``, ``digits``, ``encode`` as in ``feature_map_explorer``; the ten presets are the first digit of each class.
+    """
+    net, digits, encode = _defaults(net, digits, encode)
+    presets = [(digits.labels == label).nonzero()[0].item() for label in range(10)]
+    noises = torch.randn(1, 28, 28, generator=torch.Generator().manual_seed(0))  # one pattern: only its size moves
+
+    @lru_cache(maxsize=64)
+    def journey(preset, right, down, turn, thicker, noise):
+        image = moved(digits.images[presets[preset]].float().div(255)[None], right, down, turn, thicker)
+        image = (image + noise * noises).clamp(0, 1)
+        with torch.no_grad():
+            *_, hidden, output = net(encode(image[None]))
+        return image, hidden.spikes[:, 0], output.membrane[:, 0], output.spikes[:, 0]
+
+    def draw(axes, preset, right, down, turn, thicker, noise):
+        image, hidden, membrane, spikes = journey(preset, right, down, turn, thicker, noise)
+        steps, fired = len(spikes), hidden.any(0)
+        plots.image(image, axes["image"]).set_title("what it sees")
+        plots.raster(hidden[:, fired], axes["raster"], markersize=4)
+        axes["raster"].set(yticks=[], ylabel="neuron", title=f"layer 3: {int(fired.sum())} of {len(fired)} fire")
+        _voltages(membrane, spikes, axes["voltage"])
+        _race(spikes, axes["race"], preset)
+        for name in "raster", "voltage", "race":
+            axes[name].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps - 1))
+        return _verdict(spikes.sum(0), steps, preset)
+
+    def strip():
+        figure = Figure(figsize=(9, 4))
+        top, bottom = figure.subplots(2, len(TURNS), height_ratios=(1, 1.1))
+        for angle, above, below in zip(TURNS, top, bottom, strict=True):
+            image, _, _, spikes = journey(PRESET, 0, 0, angle, 0, 0)
+            plots.image(image, above).set_title(f"turned by {angle}°")
+            plots.bars(spikes.sum(0), below, highlight=PRESET).set(ylim=(0, len(spikes)), ylabel="", xlabel="")
+        bottom[0].set(xlabel="class", ylabel="spikes")
+        return figure
+
+    read = ", ".join(str(journey(PRESET, 0, 0, angle, 0, 0)[-1].sum(0).argmax().item()) for angle in TURNS)
+    return Panel(
+        draw,
+        {
+            "preset": choice("digit", {str(label): label for label in range(10)}, PRESET),
+            "turn": slider("turn", 0, -180, 180, 5, unit="°"),
+            "right": slider("shift right", 0, -10, 10, 1, unit="pixel"),
+            "down": slider("shift down", 0, -10, 10, 1, unit="pixel"),
+            "thicker": slider("thickness", 0.0, -1.0, 2.0, 0.1),
+            "noise": slider("noise", 0.0, 0.0, 0.5, 0.02),
+        },
+        layout=lambda figure: figure.subplot_mosaic(
+            [["image", "raster", "voltage", "race"]], width_ratios=(1, 2, 2, 2)
+        ),
+        strip=strip,
+        sentence=f"A {PRESET}, upright and turned step by step, and how often each output neuron fires for it: it is "
+        f"read as {read}. Nobody taught the network that a turned {PRESET} is still a {PRESET}.",
+        size=(10, 2.8),
+    )
+
+
+PRESET, TURNS = 4, (0, 30, 60, 90, 120)  # of the strip
+
+
+def moved(image, right=0, down=0, turn=0, thicker=0.0):
+    """A digit [1, 28, 28] thickened, turned counter-clockwise by ``turn`` degrees, then shifted (in pixels).
+
+    thicker : 1 takes the largest of each pixel's 3 x 3 neighbours (dilation), 2 does it twice, -1 the smallest
+        (erosion); fractions lie in between. Between pixels the value is interpolated linearly, outside it is 0.
+    """
+    image = image[None]
+    for _ in range(math.ceil(abs(thicker))):
+        part = min(1.0, abs(thicker))
+        sign = 1 if thicker > 0 else -1
+        image = image + part * (sign * F.max_pool2d(sign * image, 3, stride=1, padding=1) - image)
+        thicker -= sign * part
+    angle = math.radians(turn)
+    cos, sin = math.cos(angle), math.sin(angle)
+    x, y = -2 * right / image.shape[-1], -2 * down / image.shape[-2]
+    from_where = torch.tensor([[[cos, -sin, cos * x - sin * y], [sin, cos, sin * x + cos * y]]])
+    grid = F.affine_grid(from_where, list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid, align_corners=False)[0].clamp(0, 1)
+
+
+def _defaults(net, digits, encode):
+    recipe = recipes.RECIPES["csnn"]["fast"]
+    return (
+        recipes.trained("csnn", "fast") if net is None else net,
+        digits or data.mnist(train=False, root=data.BUNDLED),
+        encode or (lambda images: recipe.encode(recipe.steps, images)),
+    )
+
+
+def _frame(ax, index, size, columns):
+    """A frame around one picture of ``plots.tiles``."""
+    row, column = divmod(index, columns)
+    left, top = column * (size + 1) - 0.5, row * (size + 1) - 0.5
+    x, y = [left, left + size, left + size, left, left], [top, top, top + size, top + size, top]
+    ax.plot(x, y, color=plots.COLORS["threshold"], linewidth=2, clip_on=False)
+
+
+def _potential(membrane, spikes, ax):
+    """A membrane map [H, W]; where a neuron fires, a white mark."""
+    ax.imshow(membrane.numpy(), cmap="cividis", vmin=-2, vmax=2)
+    row, column = np.nonzero(spikes.numpy())
+    ax.plot(column, row, "|", color="white", markersize=5)
+    ax.set(xticks=[], yticks=[], xlabel="white marks: spikes")
