@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from snn_helpers import checkpoints, conversion, data, networks, recipes, runs, training
+from snn_helpers import checkpoints, conversion, data, inputs, networks, recipes, runs, training
 from snn_helpers.neurons import beta_from_tau
 
 
@@ -71,9 +71,9 @@ def convert(options):
     how = dict(
         percentile=options.percentile,
         v_init=options.v_init,
-        encode=partial(recipes.sparse_poisson, spike_threshold=options.spike_threshold)
+        encode=partial(inputs.sparse_poisson, spike_threshold=options.spike_threshold)
         if options.input == "poisson"
-        else recipes.constant,
+        else inputs.constant,
         steps=options.steps,
     )
     snn = runs.spiking(cnn, digits, how)

@@ -34,12 +34,14 @@ class Simulation(NamedTuple):
     """What ``simulate`` saw of N digits in T steps; a row 0 of T is the state after the first step."""
 
     votes: torch.Tensor  # [T, N, C]: spikes of each output neuron up to and with this step
+    left: torch.Tensor  # [T, N, C]: membrane of each output neuron after this step and its reset
     spikes: torch.Tensor  # [T, N, L]: spikes of all neurons of a layer at this step; the last layer is the output
     labels: torch.Tensor  # [N]
 
     def answers(self):
-        """[T, N]: the class with most output spikes so far; ties, and digits without a spike, go to the smallest."""
-        return self.votes.argmax(-1)
+        """[T, N]: the class with most output spikes so far; a tie goes to the neuron nearest to its next spike."""
+        behind = self.votes < self.votes.amax(-1, keepdim=True)
+        return self.left.masked_fill(behind, -torch.inf).argmax(-1)
 
     def accuracy(self):
         """[T]: the share of right answers after each step."""
@@ -155,24 +157,31 @@ def to_snn(cnn, *, v_init=0.5):
 
 
 def simulate(snn, digits, steps, encode=direct, *, batch_size=100, seed=0):
-    """Run ``snn``, converted or trained, on all ``digits`` and return the Simulation: votes and spikes at every step.
+    """Run ``snn``, converted or trained, on all ``digits`` and return the Simulation, of every step.
 
     encode : (images, steps) -> input [T, B, ...]: ``encoding.direct``, or ``encoding.poisson``; its random draws
         follow from ``seed`` (and the batch size), and the caller's random state is left as it was
     """
     device = next(snn.parameters()).device
     snn.eval()
-    votes, spikes = [], []
+    parts = []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
         torch.manual_seed(seed)
         for images, _ in batches(digits, batch_size, device=device):
-            count, per_layer = [], []
+            seen = []
             for records in snn.stream(encode(images, steps), 4):
-                count.append(records[-1].spikes)
-                per_layer.append(torch.stack([record.spikes.flatten(2).sum(-1) for record in records], -1))
-            votes.append(torch.cat(count).cumsum(0).to(torch.int32).cpu())
-            spikes.append(torch.cat(per_layer).to(torch.int32).cpu())
-    return Simulation(torch.cat(votes, 1), torch.cat(spikes, 1), digits.labels.cpu())
+                per_layer = torch.stack([record.spikes.flatten(2).sum(-1) for record in records], -1)
+                seen.append((records[-1].spikes, _after_reset(records[-1], **snn.neuron), per_layer))
+            fired, left, per_layer = (torch.cat(pieces) for pieces in zip(*seen, strict=True))
+            votes = fired.cumsum(0).to(torch.int32)
+            parts.append([part.cpu() for part in (votes, left, per_layer.to(torch.int32))])
+    return Simulation(*(torch.cat(part, 1) for part in zip(*parts, strict=True)), digits.labels.cpu())
+
+
+def _after_reset(record, *, threshold, reset, **_):
+    if reset == "subtract":
+        return record.membrane - threshold * record.spikes
+    return record.membrane * (1 - record.spikes) if reset == "zero" else record.membrane
 
 
 def accuracy_per_step(snn, digits, steps, encode=direct, **options):

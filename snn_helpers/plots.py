@@ -98,6 +98,7 @@ def tiles(maps, ax=None, *, columns=None, **style):
     grid[:count, :-1, :-1] = maps
     grid = grid.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2).reshape(rows * (height + 1), -1)
     ax.imshow(grid[:-1, :-1], **{"cmap": "cividis", **style})
+    ax.set_facecolor("0.6")  # the gap
     return _bare(ax)
 
 

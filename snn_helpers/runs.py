@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 from functools import partial
 from itertools import pairwise
 
@@ -86,8 +85,8 @@ def spiking(cnn, train, how):
 
 def _converted(cnn, train, test, recipe, seed):
     """What the CNN does as a spiking network; ``test_accuracy`` is then that of the spikes."""
-    how, snn = recipe.convert, spiking(cnn, train, recipe.convert)
-    start = time.perf_counter()
+    how = recipe.convert
+    snn = spiking(cnn, train, how)
     seen = conversion.simulate(snn, test, how["steps"], lambda x, steps: how["encode"](steps, x), seed=seed)
     per_step = seen.accuracy().tolist()
     return {
@@ -96,7 +95,6 @@ def _converted(cnn, train, test, recipe, seed):
         "test_accuracy": per_step[-1],
         "accuracy_per_step": per_step,
         "spikes_per_image": [round(count, 2) for count in seen.spikes_per_image()[-1].tolist()],
-        "simulate_seconds": round(time.perf_counter() - start, 1),
         "conversion": {
             "percentile": how["percentile"],
             "v_init": how["v_init"],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from snn_helpers import checkpoints, data, networks, recipes, training
+from snn_helpers import checkpoints, data, inputs, networks, recipes, training
 from snn_helpers.__main__ import main
 
 
@@ -211,7 +211,7 @@ def test_a_run_interrupted_in_the_middle_of_an_epoch_goes_on_there(few, tmp_path
     def learn(checkpoint, on_step=None):
         torch.manual_seed(1)
         net = networks.single_layer()
-        history = training.fit(net, digits, lambda x: recipes.plain_poisson(5, x), training.mse_rate_loss, epochs=2,
+        history = training.fit(net, digits, lambda x: inputs.plain_poisson(5, x), training.mse_rate_loss, epochs=2,
                                batch_size=20, lr=0.01, seed=4, test=digits, test_every=3, schedule=recipes.one_cycle,
                                checkpoint=checkpoint, on_step=on_step, progress=False)  # fmt: skip
         return net.layers[0][1].weight.detach(), history

@@ -222,6 +222,7 @@ def test_channels_last_stays_and_changes_nothing():
 
 def test_bundled_weights_read_digits(tmp_path):
     from snn_helpers import data, training
+
     net = networks.single_layer()
     net.load_state_dict(networks.weights("single-layer-fast"))
     assert training.accuracy(net, data.mnist(train=False, root="bundled"), lambda x: poisson(x, 20)) > 0.9

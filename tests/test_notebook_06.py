@@ -38,8 +38,8 @@ def move(panel, **values):
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
-def test_every_position_of_the_controls_draws(name, drive):
-    drive(getattr(widgets, name)(), most=12)
+def test_every_position_of_the_controls_draws(name, net, drive):
+    drive(getattr(widgets, name)(net), most=12)
 
 
 @pytest.mark.parametrize("name", EXPLORERS)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from snn_helpers import data, networks, recipes, runs
+from snn_helpers import data, inputs, networks, recipes, runs
 
 # what the mean of three seeds has to reach on all 10,000 test images
 AT_LEAST = {
@@ -129,14 +129,14 @@ def test_jitter_moves_each_digit_its_own_way_within_its_bounds():
     torch.manual_seed(0)
     image = torch.zeros(1, 1, 28, 28)
     image[..., 13:15, 13:15] = 1  # a dot in the middle
-    dots = recipes.jitter(image.expand(101, 1, 28, 28), turn=0, zoom=0, shift=2)
+    dots = inputs.jitter(image.expand(101, 1, 28, 28), turn=0, zoom=0, shift=2)
     axis = torch.arange(28.0) - 13.5
     x, y = ((dots[:, 0].sum(1 + i) * axis).sum(-1) / dots.sum((1, 2, 3)) for i in range(2))
     assert x.abs().max() <= 2.01 and y.abs().max() <= 2.01 and x.std() > 0.8 and y.std() > 0.8
     torch.testing.assert_close(dots.sum((1, 2, 3)), torch.full((101,), 4.0))
-    torch.testing.assert_close(recipes.jitter(image, turn=0, zoom=0, shift=0), image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(inputs.jitter(image, turn=0, zoom=0, shift=0), image, atol=1e-5, rtol=0)
     bar = torch.zeros(1, 1, 28, 28)
     bar[..., 13:15, 4:24] = 1
-    turned = recipes.jitter(bar.expand(101, 1, 28, 28), turn=10, zoom=0, shift=0)[:, 0]
+    turned = inputs.jitter(bar.expand(101, 1, 28, 28), turn=10, zoom=0, shift=0)[:, 0]
     slope = (turned[:, :, 22] * axis[:, None].T).sum(-1) / turned[:, :, 22].sum(-1) / 8.5
     assert slope.abs().max() < 0.19 and slope.std() > 0.05  # tan 10 degrees is 0.176

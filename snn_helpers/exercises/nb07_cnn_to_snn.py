@@ -18,8 +18,8 @@ from snn_helpers.neurons import Record, lif
 )
 def weight_balancing(answer):
     generator = torch.Generator().manual_seed(71)
-    for sizes in (5, 7, 3), (11, 2, 5, 13):
-        weights = [torch.randn(n, m, generator=generator) for m, n in pairwise(sizes)]
+    for sizes in (5, 7, 3), (11, 2, 5, 13):  # weights that are positive on average: no layer is silent
+        weights = [torch.randn(n, m, generator=generator) + 0.5 for m, n in pairwise(sizes)]
         x, activations = torch.rand(17, sizes[0], generator=generator), []
         for W in weights:
             x = (x @ W.T).relu()

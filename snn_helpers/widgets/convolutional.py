@@ -12,7 +12,7 @@ from snn_helpers import data, plots, recipes
 from snn_helpers.widgets.classifier import _race, _verdict, _voltages
 from snn_helpers.widgets.panel import Panel, choice, slider
 
-COLUMNS = {0: 8, 1: 8}  # of the grid of maps: 32 maps of layer 1, 64 of layer 2
+COLUMNS = {0: 8, 1: 12}  # of the grid of maps: 32 of 14 x 14, 64 of 7 x 7, about twice as wide as high
 
 
 def feature_map_explorer(net=None, digits=None, *, encode=None):
@@ -46,7 +46,7 @@ def feature_map_explorer(net=None, digits=None, *, encode=None):
             spikes[:, channel].mean((1, 2)).numpy(), color=plots.COLORS["membrane"], marker="o", label=f"map {channel}"
         )
         ax.axvline(step, color=plots.COLORS["threshold"], linestyle=":")
-        ax.set(ylim=(-0.02, 0.62), xlabel="time step", ylabel="share that fires", xticks=(0, steps - 1))
+        ax.set(ylim=(-0.02, 1.02), xlabel="time step", ylabel="share that fires", xticks=(0, steps - 1))
         ax.legend(loc="upper right", fontsize=8)
         here = int(spikes[step, channel].sum())
         return (
@@ -55,7 +55,7 @@ def feature_map_explorer(net=None, digits=None, *, encode=None):
         )
 
     def strip():
-        figure = Figure(figsize=(9, 4.6))
+        figure = Figure(figsize=(9, 3.2))
         for row, layer in zip(figure.subplots(2, 4), (0, 1), strict=True):
             spikes = records(0)[layer].spikes[:, 0]
             for ax, step in zip(row, sorted({0, 1, 3, steps - 1}), strict=False):
@@ -102,10 +102,12 @@ def digit_explorer(net=None, digits=None, *, encode=None):
 
     def draw(axes, preset, right, down, turn, thicker, noise):
         image, hidden, membrane, spikes = journey(preset, right, down, turn, thicker, noise)
-        steps, fired = len(spikes), hidden.any(0)
+        steps, count = len(spikes), hidden.sum(0)
+        busiest = count.argsort(descending=True, stable=True)[:BUSIEST]
         plots.image(image, axes["image"]).set_title("what it sees")
-        plots.raster(hidden[:, fired], axes["raster"], markersize=4)
-        axes["raster"].set(yticks=[], ylabel="neuron", title=f"layer 3: {int(fired.sum())} of {len(fired)} fire")
+        plots.raster(hidden[:, busiest.sort().values], axes["raster"], markersize=3.5)
+        fire = f"{int(count.count_nonzero())} of {len(count)} fire"
+        axes["raster"].set(yticks=[], ylabel=f"the {BUSIEST} busiest neurons", title=f"layer 3: {fire}")
         _voltages(membrane, spikes, axes["voltage"])
         _race(spikes, axes["race"], preset)
         for name in "raster", "voltage", "race":
@@ -122,7 +124,8 @@ def digit_explorer(net=None, digits=None, *, encode=None):
         bottom[0].set(xlabel="class", ylabel="spikes")
         return figure
 
-    read = ", ".join(str(journey(PRESET, 0, 0, angle, 0, 0)[-1].sum(0).argmax().item()) for angle in TURNS)
+    votes = [journey(PRESET, 0, 0, angle, 0, 0)[-1].sum(0) for angle in TURNS]
+    read = ", ".join(str(count.argmax().item()) if count.any() else "nothing" for count in votes)
     return Panel(
         draw,
         {
@@ -144,6 +147,7 @@ def digit_explorer(net=None, digits=None, *, encode=None):
 
 
 PRESET, TURNS = 4, (0, 30, 60, 90, 120)  # of the strip
+BUSIEST = 32  # neurons of layer 3 in the raster
 
 
 def moved(image, right=0, down=0, turn=0, thicker=0.0):
