@@ -187,8 +187,8 @@ def confusion(counts, ax=None, **style):
     return ax
 
 
-def history(loss, ax=None, *, accuracy=None, epoch_end=None, **style):
-    """Loss of every batch, faint, and its running mean; test accuracy at the end of each epoch, on the right."""
+def history(loss, ax=None, *, accuracy=None, test_step=None, **style):
+    """Loss of every batch, faint, and its running mean; on top the test accuracy, after the batch it was measured."""
     ax, loss = _axes(ax), _array(loss)
     ax.plot(loss, **{"color": COLORS["membrane"], "alpha": 0.25, "linewidth": 0.8, **style})
     width = max(1, len(loss) // 30)
@@ -197,11 +197,14 @@ def history(loss, ax=None, *, accuracy=None, epoch_end=None, **style):
         ax.plot(np.arange(len(mean)) + width - 1, mean, color=COLORS["membrane"], label="loss")
     ax.set(xlabel="batch", ylabel="loss", xlim=(0, max(1, len(loss))))
     if accuracy:
-        for x, y in zip(epoch_end, accuracy, strict=True):
+        room = 0.09 * len(loss)  # that a label takes; the last one always gets it
+        free = len(loss) + room
+        for x, y in reversed(list(zip(test_step, accuracy, strict=True))):
             ax.axvline(x, color="0.85", linewidth=1, zorder=0)
-            ax.text(
-                x, 1.0, f"{y:.1%} ", ha="right", va="top", color=COLORS["target"], transform=ax.get_xaxis_transform()
-            )
+            if room <= x <= free - room:
+                place = dict(ha="right", va="top", transform=ax.get_xaxis_transform())
+                ax.text(x, 1.0, f"{y:.1%} ", color=COLORS["target"], **place)
+                free = x
     return ax
 
 

@@ -44,7 +44,9 @@ def test_conversion_explorer(cnn, drive):
         records = converted(cnn, v_init)(direct(some(31).images.unsqueeze(1) / 255, 13))
         for step in 1, 7, 13:
             panel.controls["step"].value = step
-            share = (records[-1].spikes[:step].sum(0).argmax(-1) == some(31).labels).double().mean()
+            left = records[-1].membrane[step - 1] - records[-1].spikes[step - 1]
+            answers = (records[-1].spikes[:step].sum(0) + left / 100).argmax(-1)  # a tie goes to the fullest
+            share = (answers == some(31).labels).double().mean()
             spikes = sum(record.spikes[:step].sum() for record in records) / 31
             assert f"after {step} step" in panel.headline.value and f": {share:.1%} right" in panel.headline.value
             assert f"{spikes:,.0f} spikes an image" in panel.headline.value

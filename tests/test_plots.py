@@ -119,3 +119,10 @@ def test_show_publishes_the_picture_with_its_sentence_twice_and_closes_it(monkey
 def test_colours_are_okabe_and_itos():
     okabe_ito = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "black"}
     assert set(plots.COLORS.values()) <= okabe_ito and len(set(plots.COLORS.values())) == len(plots.COLORS)
+
+
+def test_a_history_labels_accuracies_where_there_is_room_and_always_the_last():
+    steps = [1, 51, 60, 101, 151, 200]
+    ax = plots.history([0.5] * 200, Figure().subplots(), accuracy=[0.1, 0.2, 0.25, 0.3, 0.4, 0.5], test_step=steps)
+    assert [text.get_text().strip() for text in ax.texts] == ["50.0%", "40.0%", "30.0%", "25.0%"]
+    assert len(ax.lines) == 2 + len(steps)

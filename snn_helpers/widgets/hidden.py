@@ -80,8 +80,8 @@ def hidden_explorer(net=None, digits=None, *, steps=25):
         ),
         strip=strip,
         sentence="Five hidden neurons of a trained network, the pickiest: above their weights (teal excites, brown "
-        "inhibits), below their firing rate for each class, the largest in green. Each has its favourite, but hardly "
-        "one fires for a single class alone: the answer is in the mixture.",
+        "inhibits), below their firing rate for each class, the largest in green. Each has its favourite, and fires "
+        "now and then for others too: the output has to weigh them all.",
         size=(10, 2.6),
     )
 
@@ -104,7 +104,7 @@ def disagreement_explorer(snn, ann, digits=None, *, steps=25):
     counts = training.scores(snn, digits, lambda images: poisson(images, steps))
     chances = training.scores(ann, digits, lambda images: images).softmax(-1)
     spiking, plain = counts.argmax(-1), chances.argmax(-1)
-    apart, right, top = spiking != plain, digits.labels, int(counts.max())
+    apart, right, top = spiking != plain, digits.labels, max(1, int(counts.max()))
     if not apart.any():
         raise ValueError(
             f"disagreement_explorer: wanted two networks that differ, got the same answer to all {len(right):,} digits."

@@ -27,6 +27,6 @@ class LiveHistory(ipywidgets.Image):
             return
         self._judged = len(history.test_accuracy)
         self._ax.clear()
-        plots.history(history.loss, self._ax, accuracy=history.test_accuracy, epoch_end=history.test_step)
+        plots.history(history.loss, self._ax, accuracy=history.test_accuracy, test_step=history.test_step)
         self.value = plots.png(self._figure, live=True)
         self._drawn = time.monotonic()
