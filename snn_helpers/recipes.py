@@ -199,16 +199,17 @@ RECIPES = {
 
 def recorded(system, name):
     """The recorded runs of a recipe, one dict a seed, from notebooks/results (keys as in ``run``)."""
-    found = _results(f"{system}-{name}-seed*.json")
+    found = results(f"{system}-{name}-seed*.json")
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
 
 def published(system):
     """The published figure that a system is held against: a dict with source, test_accuracy and what it is of."""
-    return json.loads(_results("published.json")[0].read_text(encoding="utf-8"))[system]
+    return json.loads(results("published.json")[0].read_text(encoding="utf-8"))[system]
 
 
-def _results(pattern):
+def results(pattern):
+    """The files of notebooks/results whose name matches, sorted. Raises FileNotFoundError if there is none."""
     for folder in Path("results"), Path(__file__).parents[1] / "notebooks" / "results":
         if found := sorted(folder.glob(pattern)):
             return found

@@ -83,8 +83,8 @@ def conversion_explorer(cnn=None, digits=None, *, steps=40):
         },
         layout=_two_axes,
         strip=strip,
-        sentence="The confusion chart of a converted network after 1, 2, 5 and all steps: at first the answers scatter, "
-        "then the diagonal lights up.",
+        sentence="The confusion chart of a converted network after 1, 2, 5 and all steps: at first the answers "
+        "scatter, then the diagonal lights up.",
         size=(9, 3.8),
     )
 

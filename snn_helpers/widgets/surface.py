@@ -17,7 +17,7 @@ def percentile_explorer(surface=None):
     the scale and each start, the accuracy and the spikes an image after every step.
     """
     if surface is None:
-        surface = json.loads(recipes._results("cnn-to-snn-surface.json")[0].read_text(encoding="utf-8"))
+        surface = json.loads(recipes.results("cnn-to-snn-surface.json")[0].read_text(encoding="utf-8"))
     names, target = surface["scales"], surface["cnn_accuracy"]
     accuracy = np.array(surface["accuracy"])  # [start, scale, step]
     spikes = np.array(surface["spikes_per_image"])
