@@ -1,12 +1,8 @@
-"""What all tests share. Notebooks' kernels inherit this environment."""
+"""What all tests share."""
 
-import os
 import re
 
 import pytest
-
-# before any kernel or test starts: the bundled digits, whatever this machine holds
-os.environ |= {"SNN_DATA_DIR": "bundled", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @pytest.fixture(autouse=True)

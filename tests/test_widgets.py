@@ -10,7 +10,7 @@ from snn_helpers import data, networks, plots, training, widgets
 from snn_helpers.encoding import poisson
 from snn_helpers.training import History
 from snn_helpers.widgets import panel
-from snn_helpers.widgets.classifier import _verdict
+from snn_helpers.widgets.classifier import verdict
 
 
 def simple(draw=None, **controls):
@@ -119,7 +119,7 @@ def test_the_vote_is_the_networks():
     ],
 )
 def test_verdicts(counts, words):
-    assert re.search(words, _verdict(torch.tensor(counts).float(), 9, 1))
+    assert re.search(words, verdict(torch.tensor(counts).float(), 9, 1))
 
 
 def test_a_live_history_redraws_at_most_twice_a_second(monkeypatch):

@@ -44,13 +44,13 @@ def vote_explorer(net=None, digits=None, *, steps=50):
         plots.raster(inputs, axes["raster"]).set(
             yticks=[], ylabel="lit pixel", title=f"{inputs.sum():.0f} input spikes"
         )
-        _voltages(membrane, spikes, axes["voltage"])
-        _race(spikes, axes["race"], digits.labels[index].item())
+        voltages(membrane, spikes, axes["voltage"])
+        race(spikes, axes["race"], digits.labels[index].item())
         for name in "raster", "voltage", "race":
             axes[name].set(
                 xlim=(-0.5, steps - 0.5), xticks=(0, steps // 2, steps - 1)
             )  # few labels: text is slow to draw
-        return _verdict(spikes.sum(0), until, digits.labels[index].item())
+        return verdict(spikes.sum(0), until, digits.labels[index].item())
 
     def strip():
         figure = Figure(figsize=(9, 6))
@@ -79,7 +79,7 @@ def vote_explorer(net=None, digits=None, *, steps=50):
     )
 
 
-def _verdict(counts, until, label):
+def verdict(counts, until, label):
     leaders = (counts == counts.max()).nonzero().flatten().tolist()
     if not counts.any():
         return f"after {until} steps: nobody has fired, so there is no vote (it is a {label})"
@@ -93,14 +93,14 @@ def _verdict(counts, until, label):
     )
 
 
-def _voltages(membrane, spikes, ax):
+def voltages(membrane, spikes, ax):
     ax.imshow(membrane.T.numpy(), aspect="auto", vmin=-3, vmax=3)
     time, neuron = np.nonzero(spikes.numpy())
     ax.plot(time, neuron, "|", color="white", markersize=7)
     ax.set(yticks=range(10), xlabel="time step", ylabel="output neuron", title="voltages and spikes")
 
 
-def _race(spikes, ax, label):
+def race(spikes, ax, label):
     counts = spikes.cumsum(0).numpy()
     for neuron in np.argsort(counts[-1], kind="stable"):
         right = neuron == label

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 
 from snn_helpers import data, plots, recipes
-from snn_helpers.widgets.classifier import _race, _verdict, _voltages
+from snn_helpers.widgets.classifier import race, verdict, voltages
 from snn_helpers.widgets.panel import Panel, choice, slider
 
 COLUMNS = {0: 8, 1: 12}  # of the grid of maps: 32 of 14 x 14, 64 of 7 x 7, about twice as wide as high
@@ -108,11 +108,11 @@ def digit_explorer(net=None, digits=None, *, encode=None):
         plots.raster(hidden[:, busiest.sort().values], axes["raster"], markersize=3.5)
         fire = f"{int(count.count_nonzero())} of {len(count)} fire"
         axes["raster"].set(yticks=[], ylabel=f"the {BUSIEST} busiest neurons", title=f"layer 3: {fire}")
-        _voltages(membrane, spikes, axes["voltage"])
-        _race(spikes, axes["race"], preset)
+        voltages(membrane, spikes, axes["voltage"])
+        race(spikes, axes["race"], preset)
         for name in "raster", "voltage", "race":
             axes[name].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps - 1))
-        return _verdict(spikes.sum(0), steps, preset)
+        return verdict(spikes.sum(0), steps, preset)
 
     def strip():
         figure = Figure(figsize=(9, 4))
