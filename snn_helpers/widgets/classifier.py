@@ -80,6 +80,7 @@ def vote_explorer(net=None, digits=None, *, steps=50):
 
 
 def verdict(counts, until, label):
+    """Who leads after ``until`` steps, in words: spike counts [C] and the right class."""
     leaders = (counts == counts.max()).nonzero().flatten().tolist()
     if not counts.any():
         return f"after {until} steps: nobody has fired, so there is no vote (it is a {label})"
@@ -94,6 +95,7 @@ def verdict(counts, until, label):
 
 
 def voltages(membrane, spikes, ax):
+    """The output layer as a heatmap, [T, C] each, its spikes as white marks."""
     ax.imshow(membrane.T.numpy(), aspect="auto", vmin=-3, vmax=3)
     time, neuron = np.nonzero(spikes.numpy())
     ax.plot(time, neuron, "|", color="white", markersize=7)
@@ -101,6 +103,7 @@ def voltages(membrane, spikes, ax):
 
 
 def race(spikes, ax, label):
+    """The spike counts of the output neurons as they grow: spikes [T, C], the right class in green."""
     counts = spikes.cumsum(0).numpy()
     for neuron in np.argsort(counts[-1], kind="stable"):
         right = neuron == label
