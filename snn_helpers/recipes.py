@@ -91,12 +91,13 @@ RECIPES = {
             lr=1e-3,
             about={
                 "source": 'report "MNIST Digit Classification using SNN" (A. Daiya, 2025): 784-256-10',
-                "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, derivative of a sigmoid (slope 4) as surrogate",
+                "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, derivative of a sigmoid (slope 4) as "
+                "surrogate",
                 "encoding": "Poisson, drawn anew at each step",
                 "loss": "cross entropy of the spikes at each step",
                 "optimizer": "Adam, constant learning rate",
-                "difference": "the report gives no beta, reset, slope, or what its cross entropy is of: those are ours, "
-                "chosen on the last 5,000 training images",
+                "difference": "the report gives no beta, reset, slope, or what its cross entropy is of: those are "
+                "ours, chosen on the last 5,000 training images",
             },
         ),
         "fast": Recipe(
