@@ -28,6 +28,20 @@ def refused():
 
 
 @pytest.fixture
+def good_strip():
+    """``good_strip(panel)``: four pictures that hold something, the same each time, and a sentence."""
+    from snn_helpers import plots
+
+    def assert_good(panel):
+        figure = panel.strip()
+        assert len(figure.axes) == 4 and all(ax.has_data() for ax in figure.axes)
+        assert plots.png(figure) == plots.png(panel.strip()), "the strip differs from one time to the next"
+        assert len(panel.sentence) > 40
+
+    return assert_good
+
+
+@pytest.fixture
 def drive():
     """``drive(panel)``: move its controls over corners and random interior; every picture holds something, fast.
 
