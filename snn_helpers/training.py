@@ -192,8 +192,7 @@ def scores(net, digits, encode, *, batch_size=500, seed=0, precision=torch.float
     with _seeded(seed, device), torch.no_grad():
         for images, _ in batches(digits, batch_size, device=device):
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
-                output = _output(net, encode(images))
-            parts.append(spike_count(output) if hasattr(output, "spikes") else output)
+                parts.append(_counts(net, encode(images)))
     return torch.cat(parts).cpu()
 
 
@@ -201,6 +200,13 @@ def accuracy(net, digits, encode, *, batch_size=500, seed=0, precision=torch.flo
     """The share of ``digits`` that ``net`` names rightly, over all of them; ties go to the smaller class."""
     answers = scores(net, digits, encode, batch_size=batch_size, seed=seed, precision=precision).argmax(-1)
     return (answers == digits.labels).double().mean().item()
+
+
+def _counts(net, x):
+    if hasattr(net, "stream"):  # nothing but the counts is kept: the records of 500 images can take gigabytes
+        return sum(spike_count(records[-1]) for records in net.stream(x))
+    output = _output(net, x)
+    return spike_count(output) if hasattr(output, "spikes") else output
 
 
 def _output(net, x):
