@@ -44,7 +44,10 @@ def train(options):
             recipe, digits, test, seed=options.seed, device=device, checkpoint=checkpoint, on_step=log
         )
     record = {"system": system, "recipe": name, **record}
-    networks.save_weights(net, folder / "weights.safetensors", {k: record[k] for k in record if k != "history"})
+    about = {
+        k: record[k] for k in record if k not in ("history", "train_seconds")
+    }  # nothing that a resumed run changes
+    networks.save_weights(net, folder / "weights.safetensors", about)
     _save_arrays(folder, net, record, recipe, digits, test)
     path = options.out / f"{stem}.json"
     checkpoints.write(path, _json(record))

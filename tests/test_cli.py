@@ -198,9 +198,7 @@ def test_a_run_killed_and_resumed_ends_with_the_weights_of_one_that_was_not(few,
     assert whole.wait() == 0, whole.communicate()
     files = [(tmp_path / part / name / "weights.safetensors").read_bytes() for part in ("whole", "killed")]
     records = [json.loads((tmp_path / part / f"{name}.json").read_text()) for part in ("whole", "killed")]
-    weights = [networks.load_weights(networks.single_layer(), tmp_path / p / name / "weights.safetensors") for p in
-               ("whole", "killed")]  # fmt: skip
-    assert len(files[0]) and torch.equal(weights[0].layers[0][1].weight, weights[1].layers[0][1].weight)
+    assert files[0] and files[0] == files[1]  # header and all
     assert records[0]["history"]["loss"] == records[1]["history"]["loss"]
     whole.communicate()
 

@@ -236,9 +236,9 @@ def robustness_explorer(snn, ann, digits=None, *, steps=25):
     return Panel(
         draw,
         {
-            "noise": slider("noise on pixels", 0.0, NOISE[0], NOISE[-1], 0.1, unit="sd"),
-            "drop": slider("spikes lost", 0.0, DROP[0], DROP[-1], 0.25, unit="share"),
-            "dead": slider("neurons dead", 0.0, DEAD[0], DEAD[-1], 0.2, unit="share"),
+            "noise": slider("pixel noise", 0.0, NOISE[0], NOISE[-1], 0.1, unit="sd"),
+            "drop": slider("spikes lost", 0.0, DROP[0], DROP[-1], 0.25),
+            "dead": slider("neurons dead", 0.0, DEAD[0], DEAD[-1], 0.2),
             "until": slider("steps used", steps, 1, steps, 1),
         },
         layout=lambda figure: figure.subplot_mosaic([["image", "curves"]], width_ratios=(1, 2.5)),
