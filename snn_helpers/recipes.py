@@ -38,8 +38,9 @@ class Recipe:
 
 def one_cycle(optimizer, steps):
     """Learning rate up for a fifth of the run, then down to nothing (torch's OneCycleLR); its peak is the lr."""
-    peak = optimizer.param_groups[0]["lr"]
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.2)
+    peak, steps = optimizer.param_groups[0]["lr"], max(steps, 3)
+    rise = max(0.2, 2 / steps)  # torch divides by the length of the rise and of the fall: neither may be nothing
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=rise)
 
 
 RECIPES = {
@@ -153,6 +154,26 @@ RECIPES = {
                 "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, fast sigmoid (slope 5) as surrogate",
                 "encoding": "the image itself at every step, pixels shifted and scaled to mean 0, variance 1",
                 "loss": "cross entropy of the spike counts",
+                "optimizer": "Adam, one-cycle learning rate",
+            },
+        ),
+        "best": Recipe(
+            network=partial(networks.csnn, beta=0.9, spike=surrogates.fast_sigmoid(5)),
+            encode=centred,
+            loss=training.ce_count_loss,
+            steps=8,
+            epochs=8,
+            batch_size=64,
+            lr=2e-3,
+            schedule=one_cycle,
+            precision=torch.bfloat16,
+            augment=jitter,
+            about={
+                "source": "ours; chosen on the last 5,000 training images",
+                "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, fast sigmoid (slope 5) as surrogate",
+                "encoding": "the image itself at every step, pixels shifted and scaled to mean 0, variance 1",
+                "loss": "cross entropy of the spike counts",
+                "augmentation": "each digit turned by up to 9 degrees, scaled by up to 8 %, moved by up to 1.4 pixels",
                 "optimizer": "Adam, one-cycle learning rate",
             },
         ),

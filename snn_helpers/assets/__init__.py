@@ -10,6 +10,7 @@ from importlib.resources import files
 SHA256 = {
     "digits-images.gz": "11a772a6dc925b05dd399880865d80fdc378f1482a27072a7fe2c10be2367eda",
     "digits-labels.gz": "4e8b4ac90e302aa725dd50c14268e8630d3941e30cf889ea15dfa1a6dedf8665",
+    "csnn-fast.safetensors": "57aba915d605d0660e33a1d4f11aee81eb23aecee2e3cb606e931f509dcc904f",
     "hidden-layer-fast.safetensors": "05aa87b78d4acff4979d81a695ef009ffd922c031c746c7b6078e3a3f318b497",
     "cnn-to-snn-fast.safetensors": "0ed1189f59d500ca2f33e22e4c4cd462ba40acc207de23c7da3f75f83bf0e3be",
     "single-layer-fast.safetensors": "6e56c322cb2f779f79fa24e2f133de2dc3621ae99fc4621b0f3c332bf7f1108f",
