@@ -1,10 +1,12 @@
 """The convention switchboard of notebook 02: one input, this series' neuron, and one that follows your switches."""
 
 import matplotlib.pyplot as plt
+import torch
 
 from snn_helpers import plots
 from snn_helpers.conventions import PRESETS, SWITCHES, simulate
-from snn_helpers.widgets.neuron import compare_trains, input_current
+from snn_helpers.encoding import poisson
+from snn_helpers.widgets.neuron import compare_trains
 from snn_helpers.widgets.panel import Panel, choice, slider
 
 _LABELS = {
@@ -15,6 +17,7 @@ _LABELS = {
     "fires": "fires if U is",
 }
 _STEPS = 60
+_RATE = 0.3  # input spikes a step
 
 
 def convention_explorer():
@@ -44,7 +47,7 @@ def convention_explorer():
 
 def _draw(axes, preset, kind, size, tau, **switches):
     convention = PRESETS[preset]._replace(**{name: value for name, value in switches.items() if value is not None})
-    current = input_current(kind, size, steps=_STEPS)
+    current = _current(kind, size)
     ours, theirs = (simulate(current, c, tau=tau) for c in (PRESETS["snnTorch"], convention))
     named = next((name for name, row in PRESETS.items() if row == convention), "your own")
     compare_trains(ours.spikes, theirs.spikes, axes[0], names=("snnTorch", named))
@@ -65,6 +68,12 @@ def _draw(axes, preset, kind, size, tau, **switches):
     return f"{counts} · {named} = {describe(convention)}"
 
 
+def _current(kind, size):
+    if kind == "constant":
+        return torch.full((_STEPS,), size)
+    return size * poisson(torch.tensor(_RATE), _STEPS, generator=torch.Generator().manual_seed(0))
+
+
 def describe(convention):
     """A Convention in one line."""
     reset = "minus the threshold" if convention.reset == "subtract" else "to zero"
@@ -74,7 +83,7 @@ def describe(convention):
 
 def _strip():
     figure, axes = plt.subplots(4, 1, figsize=(8, 4), sharex=True)
-    current = input_current("Poisson", 4.0, steps=_STEPS)
+    current = _current("Poisson", 4.0)
     for ax, (name, convention) in zip(axes, PRESETS.items(), strict=True):
         record = simulate(current, convention, tau=4.0)
         plots.membrane(record, ax)

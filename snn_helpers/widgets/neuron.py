@@ -2,97 +2,61 @@
 
 import math
 
+import anywidget
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import traitlets
 
 from snn_helpers import plots
-from snn_helpers.conventions import interval
-from snn_helpers.encoding import poisson
 from snn_helpers.neurons import beta_from_tau, lif
-from snn_helpers.widgets.panel import Panel, choice, slider
+from snn_helpers.widgets.panel import InBrowser, Panel, choice, module, slider
 
 STEPS = 100
-PULSE = slice(20, 60)
-POISSON_RATE = 0.3  # input spikes a step
 
 
-def input_current(kind, size, *, seed=0, steps=STEPS):
-    """The playground's inputs [T]: "constant", a "pulse" (steps 20 to 60), or "Poisson" spikes that weigh ``size``."""
-    if kind == "Poisson":
-        generator = torch.Generator().manual_seed(seed)
-        return size * poisson(torch.tensor(POISSON_RATE), steps, generator=generator)
-    current = torch.full((steps,), float(size))
-    if kind == "pulse":
-        current[: PULSE.start] = current[PULSE.stop :] = 0
-    return current
+class Playground(anywidget.AnyWidget):
+    """The picture of ``lif_explorer``, and its values: playground.js simulates the neuron where it is drawn.
+
+    Of a choice the browser knows the place in its list, not the words.
+    """
+
+    _esm = module("playground")
+    kind = traitlets.Int(0).tag(sync=True)
+    size = traitlets.Float(0.2).tag(sync=True)
+    tau = traitlets.Float(10.0).tag(sync=True)
+    threshold = traitlets.Float(1.0).tag(sync=True)
+    reset = traitlets.Int(0).tag(sync=True)
+    dt = traitlets.Float(1.0).tag(sync=True)
+    method = traitlets.Int(0).tag(sync=True)
+    seed = traitlets.Int(0).tag(sync=True)
 
 
 def lif_explorer():
     """The playground: an input, a neuron, its membrane and its spikes; the headline compares with the closed form."""
     controls = {
-        "kind": choice("input", ["constant", "pulse", "Poisson"]),
+        "kind": choice("input", ["constant", "pulse", "Poisson", "two spikes"]),
         "size": slider("current I", 0.2, 0.0, 2.0, 0.01),
-        "tau": slider("tau", 10.0, 1.0, 50.0, 0.5, unit="steps"),
+        "tau": slider("tau", 10.0, 1.0, 50.0, 0.5, unit="ms"),
         "threshold": slider("threshold", 1.0, 0.1, 3.0, 0.05),
         "reset": choice("reset", ["subtract", "zero", "none"]),
+        "dt": slider("step dt", 1.0, 0.1, 5.0, 0.1, unit="ms"),
+        "method": choice("decay", ["exact", "euler"]),
         "seed": slider("seed (Poisson)", 0, 0, 9, 1),
     }
-    return Panel(
-        _draw_lif,
+    return InBrowser(
+        Playground(),
         controls,
-        layout=lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[1, 3]),
         strip=_strip_lif,
         sentence="One neuron under one constant current, at four values of tau: at tau = 2 the membrane settles under "
         "the threshold and the neuron is silent; the longer its memory, the sooner it reaches the threshold and the "
         "more often it fires.",
-        size=(8, 3.6),
     )
-
-
-def _draw_lif(axes, kind, size, tau, threshold, reset, seed):
-    current = input_current(kind, size, seed=seed)
-    beta = beta_from_tau(tau)
-    record = lif(current, beta=beta, threshold=threshold, reset=reset)
-    plots.current(current, axes[0])
-    axes[0].set(ylim=(-0.06 * max(size, 0.5), 1.25 * max(size, 0.5)), xlabel="", yticks=[0, size])
-    plots.membrane(record, axes[1], threshold=threshold)
-    goal = size / (1 - beta)
-    if kind == "constant" and goal <= 3 * threshold:
-        axes[1].axhline(goal, **plots.LINES["target"], linewidth=1)
-        axes[1].text(
-            STEPS - 1,
-            goal,
-            "where it is heading: I / (1 - beta)",
-            color=plots.COLORS["target"],
-            ha="right",
-            va="bottom",
-            fontsize=8,
-        )
-        axes[1].set_ylim(top=max(axes[1].get_ylim()[1], 1.15 * goal))
-    times = record.spikes.nonzero()[:, 0]
-    text = f"{len(times)} spike{'s' * (len(times) != 1)} in {len(current)} steps"
-    if len(times) > 1:
-        text += f" · mean interval {times.diff().float().mean():.1f} steps"
-    return f"{text} · {_prediction(kind, size, beta, threshold, reset)}"
-
-
-def _prediction(kind, size, beta, threshold, reset):
-    if kind == "Poisson":
-        return (
-            f"mean input {size * POISSON_RATE:.2f} against the {threshold * (1 - beta):.3f} that a constant input needs"
-        )
-    low, high = interval(size, beta, threshold, "zero" if reset == "none" else reset)
-    if low == math.inf:
-        return f"predicted: none, the current must exceed {threshold * (1 - beta):.3f}"
-    if reset == "none":
-        return "predicted: a spike at every step that ends above the threshold"
-    return f"predicted interval {low}" if low == high else f"predicted interval {low:.1f} to {high}"
 
 
 def _strip_lif():
     figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
-    current = input_current("constant", 0.2)
+    current = torch.full((STEPS,), 0.2)
     for ax, tau in zip(axes, (2.0, 5.0, 10.0, 40.0), strict=True):
         record = lif(current, beta=beta_from_tau(tau))
         plots.membrane(record, ax)
@@ -199,7 +163,7 @@ def mystery_explorer():
 
 def _draw_mystery(axes, number, size, tau, threshold):
     hidden = hidden_neuron(number)
-    current = input_current("constant", size)
+    current = torch.full((STEPS,), size)
     theirs = lif(current, beta=beta_from_tau(hidden[0]), threshold=hidden[1])
     yours = lif(current, beta=beta_from_tau(tau), threshold=threshold)
     compare_trains(theirs.spikes, yours.spikes, axes[0], names=("hidden", "yours"))
@@ -224,7 +188,7 @@ def _strip_mystery():
     figure, axes = plt.subplots(4, 1, figsize=(8, 2.6), sharex=True)
     tau, threshold = hidden_neuron(1)
     for ax, size in zip(axes, (0.1, 0.3, 0.6, 1.2), strict=True):
-        spikes = lif(input_current("constant", size), beta=beta_from_tau(tau), threshold=threshold).spikes
+        spikes = lif(torch.full((STEPS,), size), beta=beta_from_tau(tau), threshold=threshold).spikes
         plots.raster(spikes[:, None], ax, markersize=12)
         ax.set(yticks=[0], yticklabels=[f"I = {size:g}"], ylabel="", xlabel="")
     axes[-1].set_xlabel("time step")

@@ -1,6 +1,11 @@
-"""Panel: controls around a pure drawing function. Every explorer that runs in Python is one."""
+"""What every explorer is: controls over a picture, and in a saved notebook a static strip in its place.
+
+A ``Panel`` is drawn in Python, by a pure function. An ``InBrowser`` draws itself, by a module of JavaScript that knows
+the same formulas; its controls are linked to it in the browser, so that a move never waits for the kernel.
+"""
 
 import html
+from importlib.resources import files
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -10,8 +15,31 @@ from matplotlib.figure import Figure
 from snn_helpers import plots
 
 
-class Panel(ipywidgets.VBox):
-    """Sliders, a headline and a picture that follows them; in a saved notebook, a static strip in its place.
+class Explorer(ipywidgets.VBox):
+    """Rows of widgets; in a saved notebook a static strip in their place.
+
+    Parameters
+    ----------
+    children : the widgets, from top to bottom
+    strip : ``strip() -> Figure``: small multiples over a control's range, for readers without a kernel
+    sentence : what the strip shows: alt text, and one line under the picture
+    """
+
+    def __init__(self, children, *, strip, sentence):
+        self.strip, self.sentence = strip, sentence
+        super().__init__(children)
+
+    def _ipython_display_(self):
+        figure = self.strip()
+        data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure), "text/plain": self.sentence}
+        plt.close(figure)
+        display(data, raw=True, metadata={"image/png": {"alt": self.sentence}})
+        # live, the sentence stands under another picture than the one it is about: say which
+        display({"text/markdown": f"*The saved picture: {self.sentence}*", "text/plain": self.sentence}, raw=True)
+
+
+class Panel(Explorer):
+    """Sliders, a headline and a picture that follows them.
 
     Parameters
     ----------
@@ -19,21 +47,20 @@ class Panel(ipywidgets.VBox):
         A pure function of the values of the controls: the same values, the same picture
     controls : dict name -> control, made by ``slider`` or ``choice``
     layout : ``layout(figure) -> axes`` (an Axes, or a dict or array of them); made once and reused
-    strip : ``strip() -> Figure``: small multiples over a control's range, for readers without a kernel
-    sentence : what the strip shows: alt text, and one line under the picture
+    strip, sentence : as in ``Explorer``
     size : of the live figure in inches
     """
 
     def __init__(self, draw, controls, *, layout=lambda figure: figure.subplots(), strip, sentence, size=(8, 3.2)):
         plots.use_style()
-        self.draw, self.controls, self.strip, self.sentence = draw, controls, strip, sentence
+        self.draw, self.controls = draw, controls
         self.figure = Figure(figsize=size)
         self.axes = layout(self.figure)
         self._laid_out = False
         self.headline = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
         rows = ipywidgets.Box([_row(c) for c in controls.values()], layout=ipywidgets.Layout(flex_flow="row wrap"))
-        super().__init__([rows, self.headline, self.image])
+        super().__init__([rows, self.headline, self.image], strip=strip, sentence=sentence)
         for control in controls.values():
             control.observe(lambda _: self.update(), "value")
         self.update()
@@ -57,13 +84,29 @@ class Panel(ipywidgets.VBox):
             text = f"⚠ {type(error).__name__}: {error}"
         self.headline.value = f'<div aria-live="polite"><b>{html.escape(text)}</b></div>'
 
-    def _ipython_display_(self):
-        figure = self.strip()
-        data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure), "text/plain": self.sentence}
-        plt.close(figure)
-        display(data, raw=True, metadata={"image/png": {"alt": self.sentence}})
-        # live, the sentence stands under another picture than the one it is about: say which
-        display({"text/markdown": f"*The saved picture: {self.sentence}*", "text/plain": self.sentence}, raw=True)
+
+class InBrowser(Explorer):
+    """An explorer that the browser draws: ``InBrowser(canvas, controls)``, each control linked to its namesake there.
+
+    canvas : an anywidget with a trait for every control
+    controls : dict name -> control, made by ``slider`` or ``choice``
+    """
+
+    def __init__(self, canvas, controls, *, strip, sentence):
+        self.canvas, self.controls, self.links = canvas, controls, []
+        for name, control in controls.items():
+            chosen = isinstance(control, ipywidgets.Dropdown)
+            if not chosen:
+                control.readout, control.layout.width = True, "28em"  # its own box to type in: it needs no kernel
+            self.links.append(ipywidgets.jslink((control, "index" if chosen else "value"), (canvas, name)))
+        rows = ipywidgets.Box(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
+        super().__init__([rows, canvas], strip=strip, sentence=sentence)
+
+
+def module(name):
+    """The JavaScript of an explorer: what they share, then its own file, as one module."""
+    here = files(__package__)
+    return "\n".join((here / f"{part}.js").read_text(encoding="utf-8") for part in ("canvas", name))
 
 
 def slider(label, value, low, high, step, *, unit=""):

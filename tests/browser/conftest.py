@@ -1,0 +1,63 @@
+"""A real Chromium for the explorers that live in the browser. Without one these tests are skipped, with one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install --editable '.[browser]'")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs Chromium on the PATH")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that fails the test if anything on it raises or asks the network for anything."""
+    context = browser.new_context(viewport={"width": 1000, "height": 700})
+    page, faults = context.new_page(), []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: faults.append(request.url) if request.url.startswith("http") else None)
+    yield page
+    context.close()
+    assert not faults, faults
+
+
+@pytest.fixture
+def load(page):
+    """``load(name)``: the module of that explorer as ``module`` in an empty page, its picture mounted as ``view``."""
+    from snn_helpers.widgets.panel import module
+
+    def start(name, dark=False):
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.set_content("<body><div id='place'></div></body>")
+        page.evaluate(
+            """async (code) => {
+                window.module = await import(URL.createObjectURL(new Blob([code], {type: "text/javascript"})));
+                window.view = module.mount(document.getElementById("place"));
+            }""",
+            module(name),
+        )
+        page.wait_for_function("document.querySelector('canvas').width > 0")
+        return page
+
+    return start
