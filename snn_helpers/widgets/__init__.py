@@ -8,6 +8,7 @@ from snn_helpers.widgets.convolutional import digit_explorer, feature_map_explor
 from snn_helpers.widgets.encoding import pixel_explorer, poisson_explorer
 from snn_helpers.widgets.gradients import gradient_flow_explorer, surrogate_explorer
 from snn_helpers.widgets.hidden import disagreement_explorer, hidden_explorer, robustness_explorer
+from snn_helpers.widgets.inside import heatmap_explorer
 from snn_helpers.widgets.live import LiveHistory
 from snn_helpers.widgets.neuron import euler_explorer, lif_explorer, mystery_explorer
 from snn_helpers.widgets.panel import Panel
@@ -25,6 +26,7 @@ __all__ = [
     "euler_explorer",
     "feature_map_explorer",
     "gradient_flow_explorer",
+    "heatmap_explorer",
     "hello_explorer",
     "hidden_explorer",
     "lif_explorer",

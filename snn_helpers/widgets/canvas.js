@@ -165,3 +165,12 @@ function controls(parent, table, values, changed) {
   }
   return form;
 }
+
+// The colour map cividis as 256 colours [r, g, b]: nine of its colours, and straight lines between them.
+const CIVIDIS = (() => {
+  const marks = [[0, 34, 78], [26, 56, 111], [67, 78, 108], [97, 101, 111], [125, 124, 120], [155, 148, 118], [188, 174, 108], [222, 201, 88], [254, 232, 56]];
+  return Array.from({ length: 256 }, (_, i) => {
+    const at = (i / 255) * 8, left = Math.min(7, Math.floor(at));
+    return marks[left].map((value, c) => Math.round(value + (at - left) * (marks[left + 1][c] - value)));
+  });
+})();

@@ -21,7 +21,7 @@ def feature_map_explorer(net=None, digits=None, *, encode=None):
     ``net`` is a ``networks.csnn`` (by default with the bundled weights), ``encode`` turns images [B, 1, 28, 28] into
     its input (by default that of the fast recipe), ``digits`` are the pictures to pick from.
     """
-    net, digits, encode = _defaults(net, digits, encode)
+    net, digits, encode = defaults(net, digits, encode)
     shown = min(100, len(digits.labels))
 
     @lru_cache(maxsize=128)
@@ -88,7 +88,7 @@ def digit_explorer(net=None, digits=None, *, encode=None):
 
     ``net``, ``digits``, ``encode`` as in ``feature_map_explorer``; the ten presets are the first digit of each class.
     """
-    net, digits, encode = _defaults(net, digits, encode)
+    net, digits, encode = defaults(net, digits, encode)
     presets = [(digits.labels == label).nonzero()[0].item() for label in range(10)]
     noises = torch.randn(1, 28, 28, generator=torch.Generator().manual_seed(0))  # one pattern: only its size moves
 
@@ -170,12 +170,13 @@ def moved(image, right=0, down=0, turn=0, thicker=0.0):
     return F.grid_sample(image, grid, align_corners=False)[0].clamp(0, 1)
 
 
-def _defaults(net, digits, encode):
+def defaults(net, digits, encode, *, steps=None):
+    """What the explorers show when they are given nothing: the recorded network, the bundled test digits."""
     recipe = recipes.RECIPES["csnn"]["fast"]
     return (
         recipes.trained("csnn", "fast") if net is None else net,
         digits or data.mnist(train=False, root=data.BUNDLED),
-        encode or (lambda images: recipe.encode(recipe.steps, images)),
+        encode or (lambda images: recipe.encode(steps or recipe.steps, images)),
     )
 
 

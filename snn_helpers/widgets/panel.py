@@ -86,9 +86,9 @@ class Panel(Explorer):
 
 
 class InBrowser(Explorer):
-    """An explorer that the browser draws: ``InBrowser(canvas, controls)``, each control linked to its namesake there.
+    """An explorer that the browser draws: ``InBrowser(canvas, controls)``, controls linked to their namesakes there.
 
-    canvas : an anywidget with a trait for every control
+    canvas : an anywidget; a control without a trait of its name is the caller's to watch
     controls : dict name -> control, made by ``slider`` or ``choice``
     """
 
@@ -98,7 +98,8 @@ class InBrowser(Explorer):
             chosen = isinstance(control, ipywidgets.Dropdown)
             if not chosen:
                 control.readout, control.layout.width = True, "28em"  # its own box to type in: it needs no kernel
-            self.links.append(ipywidgets.jslink((control, "index" if chosen else "value"), (canvas, name)))
+            if canvas.has_trait(name):
+                self.links.append(ipywidgets.jslink((control, "index" if chosen else "value"), (canvas, name)))
         rows = ipywidgets.Box(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
         super().__init__([rows, canvas], strip=strip, sentence=sentence)
 

@@ -44,18 +44,18 @@ def page(browser):
 
 @pytest.fixture
 def load(page):
-    """``load(name)``: the module of that explorer as ``module`` in an empty page, its picture mounted as ``view``."""
+    """``load(name, data)``: the module of that explorer as ``module`` in an empty page, mounted as ``view``."""
     from snn_helpers.widgets.panel import module
 
-    def start(name, dark=False):
+    def start(name, data=None, dark=False):
         page.emulate_media(color_scheme="dark" if dark else "light")
         page.set_content("<body><div id='place'></div></body>")
         page.evaluate(
-            """async (code) => {
+            """async ([code, data]) => {
                 window.module = await import(URL.createObjectURL(new Blob([code], {type: "text/javascript"})));
-                window.view = module.mount(document.getElementById("place"));
+                window.view = module.mount(document.getElementById("place"), data);
             }""",
-            module(name),
+            [module(name), data],
         )
         page.wait_for_function("document.querySelector('canvas').width > 0")
         return page

@@ -129,7 +129,7 @@ def test_a_step_is_read_by_keys_and_by_pointer(load):
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_the_page_and_follows_its_theme(load, page, width, dark):
     page.set_viewport_size({"width": width, "height": 700})
-    load("playground", dark)
+    load("playground", dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     paper = page.evaluate("[...document.querySelector('canvas').getContext('2d').getImageData(2, 2, 1, 1).data]")
     assert (sum(paper[:3]) < 200) == dark and paper[3] == 255

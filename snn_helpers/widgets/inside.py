@@ -1,0 +1,135 @@
+"""Explorers of notebook 08: the membranes of a whole layer, neuron by neuron and step by step."""
+
+from functools import lru_cache
+
+import anywidget
+import torch
+import traitlets
+from matplotlib.figure import Figure
+
+from snn_helpers.widgets.convolutional import defaults
+from snn_helpers.widgets.panel import InBrowser, choice, module, slider
+
+COLOURS = (-1.5, 1.5)  # darkest and brightest, in thresholds: what goes on around 0 and the threshold shows
+ORDERS = ["number", "peak", "first spike", "mean rate", "class"]
+
+
+class Heatmap(anywidget.AnyWidget):
+    """The picture of ``heatmap_explorer``: heatmap.js sorts, zooms and draws ``levels`` as ``meta`` says."""
+
+    _esm = module("heatmap")
+    levels = traitlets.Bytes().tag(sync=True)
+    meta = traitlets.Dict().tag(sync=True)
+    order = traitlets.Int(0).tag(sync=True)
+
+
+def to_levels(record, threshold):
+    """A Record [T, ...] of one image as bytes, and what they mean: (bytes, {"values", "level", "range", "threshold"}).
+
+    Neuron by neuron, each membrane as one of 256 levels: level i stands for ``values[i]``, quantiles of what is there,
+    so that few levels go to the far ends. Those up to ``level`` are at or below the threshold, the others above it:
+    the bytes hold the spikes as well, exactly. ``range``: the membranes of the darkest and the brightest colour.
+    """
+    membrane, fired = record.membrane.flatten(1).T.contiguous(), record.spikes.flatten(1).T > 0  # [N, T]
+    upper = min(192, max(16, round(256 * fired.float().mean().item())))
+    low, high = quantiles(membrane[~fired], 256 - upper, threshold), quantiles(membrane[fired], upper, threshold)
+    above = torch.bucketize(membrane, (high[1:] + high[:-1]) / 2) + 256 - upper
+    levels = torch.where(fired, above, torch.bucketize(membrane, (low[1:] + low[:-1]) / 2))
+    values = torch.cat([low, high])
+    return levels.byte().numpy().tobytes(), {
+        "values": values.tolist(),
+        "level": 255 - upper,
+        "range": [share * threshold for share in COLOURS],
+        "threshold": threshold,
+    }
+
+
+def quantiles(values, count, default):
+    """``count`` quantiles of values, from the smallest to the largest; all ``default`` if there are none."""
+    if not len(values):
+        return torch.full((count,), default)
+    few = torch.cat([values[:: 1 + len(values) // 20_000], values.aminmax().min[None], values.max()[None]])
+    return few.quantile(torch.linspace(0, 1, count))
+
+
+def heatmap_explorer(net=None, digits=None, *, encode=None):
+    """Every membrane of a layer as a row of colour, for one digit: sort the rows, zoom in, read a neuron's trace.
+
+    ``net`` is an SNN (by default the convolutional one with the bundled weights), ``encode`` turns images
+    [B, 1, 28, 28] into its input (by default that of its recipe), ``digits`` are the pictures to pick from.
+    """
+    net, digits, encode = defaults(net, digits, encode, steps=25)
+
+    @lru_cache(maxsize=64)
+    def records(index):
+        return run(net, encode, digits.images[index][None])
+
+    favourites = [rate_by_class(record.spikes, digits.labels[:100]) for record in run(net, encode, digits.images[:100])]
+    shown = 1 if len(net.layers) > 2 else 0
+    names = {f"{i + 1}: {' x '.join(map(str, r.spikes.shape[2:]))}": i for i, r in enumerate(records(0))}
+    controls = {
+        "index": slider("test digit", 0, 0, min(100, len(digits.labels)) - 1, 1),
+        "layer": choice("layer", names, shown),
+        "order": choice("sort by", ORDERS, "first spike"),
+    }
+    canvas = Heatmap(order=ORDERS.index("first spike"))
+
+    def show(_=None):
+        index, layer = controls["index"].value, controls["layer"].value
+        record = records(index)[layer]
+        levels, meaning = to_levels(record, net.neuron["threshold"])
+        shape = list(record.spikes.shape[2:])
+        with canvas.hold_sync():
+            canvas.levels = levels
+            canvas.meta = meaning | {
+                "steps": len(record.spikes),
+                "neurons": record.spikes[0].numel(),
+                "shape": shape,
+                "classes": favourites[layer].flatten().tolist(),
+                "image": digits.images[index].flatten().tolist(),
+                "title": f"layer {layer + 1}, a {digits.labels[index]}",
+            }
+
+    for name in "index", "layer":
+        controls[name].observe(show, "value")
+    show()
+
+    def strip():
+        figure = Figure(figsize=(9, 3))
+        record = records(0)[shown]
+        for ax, order in zip(figure.subplots(1, 4, sharey=True), ORDERS[:4], strict=True):
+            low, high = (share * net.neuron["threshold"] for share in COLOURS)
+            rows = ordered(record, order).membrane.T.numpy()
+            ax.imshow(rows, aspect="auto", cmap="cividis", interpolation="nearest", vmin=low, vmax=high)
+            ax.set(title=f"by {order}", xlabel="time step")
+        return figure
+
+    return InBrowser(
+        canvas,
+        controls,
+        strip=strip,
+        sentence=f"The membranes of one layer for a {digits.labels[0]}, one row a neuron: in order of their numbers, "
+        "of their highest membrane, of their first spike and of their firing rate. Sorted, the few that matter stand "
+        "on top.",
+    )
+
+
+def run(net, encode, images):
+    """The Records of ``net`` for uint8 images [B, 28, 28]."""
+    with torch.no_grad():
+        return net(encode(images.unsqueeze(1).float() / 255))
+
+
+def rate_by_class(spikes, labels):
+    """The class that each neuron fires most for, [T, B, ...] -> [...]."""
+    rates = spikes.mean(0)
+    return torch.stack([rates[labels == label].mean(0) for label in range(10)]).argmax(0)
+
+
+def ordered(record, order):
+    """A Record [T, 1, ...] as [T, N] with its neurons in one of the orders of the heatmap."""
+    spikes, membrane = (part.flatten(2)[:, 0] for part in record)
+    first = torch.where(spikes.any(0), spikes.argmax(0), len(spikes)) - spikes.sum(0) / (len(spikes) + 1)
+    keys = {"peak": -membrane.amax(0), "first spike": first, "mean rate": -spikes.sum(0)}
+    rows = keys.get(order, torch.arange(spikes.shape[1])).argsort(stable=True)
+    return type(record)(spikes[:, rows], membrane[:, rows])
