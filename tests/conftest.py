@@ -57,10 +57,10 @@ def drive():
     def positions(control):
         if hasattr(control, "options"):
             return [value for _, value in control._options_full]
-        return [control.min, control.max]
+        return [control.min, control.max] if hasattr(control, "min") else [control.value]  # a pad: left alone
 
     def inside(control, draw):
-        if hasattr(control, "options"):
+        if not hasattr(control, "min"):
             return draw.choice(positions(control))
         count = round((control.max - control.min) / control.step)
         value = control.min + control.step * draw.randint(0, count)

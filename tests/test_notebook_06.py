@@ -1,5 +1,6 @@
 """Notebook 06: its explorers over their controls, typical wrong answers refused for the right reason."""
 
+import base64
 import math
 import re
 
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from snn_helpers import data, networks, neurons, plots, recipes, widgets
 from snn_helpers.encoding import direct
-from snn_helpers.widgets.convolutional import moved
+from snn_helpers.widgets.convolutional import as_mnist, moved
 
 EXPLORERS = ["feature_map_explorer", "digit_explorer"]
 DIGITS = data.mnist(train=False, root="bundled")
@@ -283,3 +284,31 @@ def test_06_5_silent_batches(refused, answer, words):
 def test_the_recipes_named_in_the_notebook_exist():
     assert {"reference", "fast"} <= set(recipes.RECIPES["csnn"])
     assert recipes.published("csnn")["steps"] == recipes.RECIPES["csnn"]["reference"].steps == 100
+
+
+def as_drawing(image):
+    """A picture [112, 112] of bytes as the pad sends it."""
+    return base64.b64encode(image.byte().numpy().tobytes()).decode()
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_a_digit_of_mnist_drawn_large_somewhere_becomes_itself_again(index):
+    image = DIGITS.images[index]
+    large = image.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    again = as_mnist(as_drawing(large.roll((-7, 4), (0, 1))))
+    difference = (again[0] - image / 255).abs().mean()
+    assert difference < 0.3 * (image / 255).mean()
+
+
+def test_a_small_drawing_is_made_20_pixels_and_put_in_the_middle():
+    field = torch.zeros(112, 112)
+    field[80:104, 3:13] = 255
+    image = as_mnist(as_drawing(field))[0]
+    rows, columns = (image.amax(axis).gt(0.1).sum().item() for axis in (1, 0))
+    assert (rows, columns) == (20, 8)
+    place = torch.arange(28.0) - 14
+    assert all(abs((image.sum(axis) * place).sum() / image.sum()) < 0.51 for axis in (0, 1))
+
+
+def test_nothing_drawn_is_black():
+    assert not as_mnist(as_drawing(torch.zeros(112, 112))).any()

@@ -80,17 +80,20 @@ def vote_explorer(net=None, digits=None, *, steps=50):
 
 
 def verdict(counts, until, label):
-    """Who leads after ``until`` steps, in words: spike counts [C] and the right class."""
+    """Who leads after ``until`` steps, in words: spike counts [C] and the right class, None if nobody knows it."""
+    known = f" (it is a {label})" if label is not None else ""
     leaders = (counts == counts.max()).nonzero().flatten().tolist()
     if not counts.any():
-        return f"after {until} steps: nobody has fired, so there is no vote (it is a {label})"
+        return f"after {until} steps: nobody has fired, so there is no vote{known}"
     if len(leaders) > 1:
         names = " and ".join(map(str, leaders))
-        return f"after {until} steps: {names} tie with {counts.max():.0f} spikes each (it is a {label})"
+        return f"after {until} steps: {names} tie with {counts.max():.0f} spikes each{known}"
     second = counts.topk(2).indices[1].item()
+    if known:
+        known = f" ({'right' if leaders[0] == label else 'wrong'}: it is a {label})"
     return (
         f"after {until} steps: {leaders[0]} leads with {counts.max():.0f} spikes, {second} follows with "
-        f"{counts[second]:.0f} ({'right' if leaders[0] == label else 'wrong'}: it is a {label})"
+        f"{counts[second]:.0f}{known}"
     )
 
 

@@ -1,16 +1,19 @@
-"""Explorers of a convolutional SNN: what its maps do to a digit, and a digit that you move, turn and thicken."""
+"""Explorers of a convolutional SNN: what its maps do to a digit, and a digit that you draw, move, turn and thicken."""
 
+import base64
 import math
 from functools import lru_cache
 
+import anywidget
 import numpy as np
 import torch
 import torch.nn.functional as F
+import traitlets
 from matplotlib.figure import Figure
 
 from snn_helpers import data, plots, recipes
 from snn_helpers.widgets.classifier import race, verdict, voltages
-from snn_helpers.widgets.panel import Panel, choice, slider
+from snn_helpers.widgets.panel import Panel, choice, module, slider
 
 COLUMNS = {0: 8, 1: 12}  # of the grid of maps: 32 of 14 x 14, 64 of 7 x 7, about twice as wide as high
 
@@ -84,51 +87,58 @@ def feature_map_explorer(net=None, digits=None, *, encode=None):
 
 
 def digit_explorer(net=None, digits=None, *, encode=None):
-    """Take a digit, move it, turn it, thicken it, add noise, and watch the vote. All of it works by keyboard.
+    """Draw a digit or take one, move it, turn it, thicken it, add noise, and watch it travel to the vote.
 
-    ``net``, ``digits``, ``encode`` as in ``feature_map_explorer``; the ten presets are the first digit of each class.
+    ``net``, ``digits``, ``encode`` as in ``feature_map_explorer``; the ten presets are the first digit of each class
+    and, with the sliders, the keyboard's way to a digit of one's own. A drawing goes before the preset until Clear.
     """
     net, digits, encode = defaults(net, digits, encode)
     presets = [(digits.labels == label).nonzero()[0].item() for label in range(10)]
     noises = torch.randn(1, 28, 28, generator=torch.Generator().manual_seed(0))  # one pattern: only its size moves
 
     @lru_cache(maxsize=64)
-    def journey(preset, right, down, turn, thicker, noise):
-        image = moved(digits.images[presets[preset]].float().div(255)[None], right, down, turn, thicker)
-        image = (image + noise * noises).clamp(0, 1)
+    def journey(drawing, preset, right, down, turn, thicker, noise):
+        image = as_mnist(drawing) if drawing else digits.images[presets[preset]].float().div(255)[None]
+        image = (moved(image, right, down, turn, thicker) + noise * noises).clamp(0, 1)
         with torch.no_grad():
-            *_, hidden, output = net(encode(image[None]))
-        return image, hidden.spikes[:, 0], output.membrane[:, 0], output.spikes[:, 0]
+            records = net(encode(image[None]))
+        return image, [record.spikes[:, 0] for record in records], records[-1].membrane[:, 0]
 
-    def draw(axes, preset, right, down, turn, thicker, noise):
-        image, hidden, membrane, spikes = journey(preset, right, down, turn, thicker, noise)
-        steps, count = len(spikes), hidden.sum(0)
-        busiest = count.argsort(descending=True, stable=True)[:BUSIEST]
+    def draw(axes, drawing, preset, right, down, turn, thicker, noise):
+        image, spikes, membrane = journey(drawing, preset, right, down, turn, thicker, noise)
+        label = None if drawing else preset
+        steps, count = len(spikes[-1]), spikes[2].sum(0)
+        firing = count.argsort(descending=True, stable=True)[: count.count_nonzero()]
+        some = firing[:: max(1, -(-len(firing) // SHOWN))]
         plots.image(image, axes["image"]).set_title("what it sees")
-        plots.raster(hidden[:, busiest.sort().values], axes["raster"], markersize=3.5)
-        fire = f"{int(count.count_nonzero())} of {len(count)} fire"
-        axes["raster"].set(yticks=[], ylabel=f"the {BUSIEST} busiest neurons", title=f"layer 3: {fire}")
-        voltages(membrane, spikes, axes["voltage"])
-        race(spikes, axes["race"], preset)
+        for name, layer in ("first", 0), ("second", 1):
+            plots.tiles(spikes[layer].sum(0), axes[name], columns=8, cmap="gray", vmin=0, vmax=steps)
+            axes[name].set_title(f"spikes of layer {layer + 1}")
+        plots.raster(spikes[2][:, some], axes["raster"], markersize=3.5)
+        axes["raster"].set(yticks=[], ylabel="neurons, busiest below", ylim=(-0.5, SHOWN - 0.5))
+        axes["raster"].set_title(f"layer 3: {len(firing)} of {len(count)} fire, {len(some)} shown")
+        voltages(membrane, spikes[-1], axes["voltage"])
+        race(spikes[-1], axes["race"], label)
         for name in "raster", "voltage", "race":
             axes[name].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps - 1))
-        return verdict(spikes.sum(0), steps, preset)
+        return verdict(spikes[-1].sum(0), steps, label)
 
     def strip():
         figure = Figure(figsize=(9, 4))
         top, bottom = figure.subplots(2, len(TURNS), height_ratios=(1, 1.1))
         for angle, above, below in zip(TURNS, top, bottom, strict=True):
-            image, _, _, spikes = journey(PRESET, 0, 0, angle, 0, 0)
+            image, (*_, spikes), _ = journey("", PRESET, 0, 0, angle, 0, 0)
             plots.image(image, above).set_title(f"turned by {angle}°")
             plots.bars(spikes.sum(0), below, highlight=PRESET).set(ylim=(0, len(spikes)), ylabel="", xlabel="")
         bottom[0].set(xlabel="class", ylabel="spikes")
         return figure
 
-    votes = [journey(PRESET, 0, 0, angle, 0, 0)[-1].sum(0) for angle in TURNS]
+    votes = [journey("", PRESET, 0, 0, angle, 0, 0)[1][-1].sum(0) for angle in TURNS]
     read = ", ".join(str(count.argmax().item()) if count.any() else "nothing" for count in votes)
     return Panel(
         draw,
         {
+            "drawing": DigitPad(),
             "preset": choice("digit", {str(label): label for label in range(10)}, PRESET),
             "turn": slider("turn", 0, -180, 180, 5, unit="°"),
             "right": slider("shift right", 0, -10, 10, 1, unit="pixel"),
@@ -137,17 +147,45 @@ def digit_explorer(net=None, digits=None, *, encode=None):
             "noise": slider("noise", 0.0, 0.0, 0.5, 0.02),
         },
         layout=lambda figure: figure.subplot_mosaic(
-            [["image", "raster", "voltage", "race"]], width_ratios=(1, 2, 2, 2)
+            [["image", "first", "second", "voltage"], ["image", "first", "second", "voltage"]]
+            + [["raster", "raster", "race", "race"]] * 2,
+            width_ratios=(1.2, 1.6, 1.4, 1.8),
         ),
         strip=strip,
         sentence=f"A {PRESET}, upright and turned step by step, and how often each output neuron fires for it: it is "
         f"read as {read}. Nobody taught the network that a turned {PRESET} is still a {PRESET}.",
-        size=(10, 2.8),
+        size=(9, 5),
     )
 
 
+class DigitPad(anywidget.AnyWidget):
+    """A field to draw a digit on. ``value``: the drawing, 112 x 112 bytes as base64, sent when the pen is lifted."""
+
+    _esm = module("pad")
+    value = traitlets.Unicode("").tag(sync=True)
+
+
 PRESET, TURNS = 4, (0, 30, 60, 90, 120)  # of the strip
-BUSIEST = 32  # neurons of layer 3 in the raster
+SHOWN = 40  # neurons of layer 3 in the raster, at most
+
+
+def as_mnist(drawing):
+    """A drawing of a ``DigitPad`` as MNIST made its digits, [1, 28, 28]: 20 pixels at its longer side, its centre of
+    mass in the middle of 28 x 28 (LeCun et al. 1998). Black if nothing was drawn.
+    """
+    side = math.isqrt(len(raw := base64.b64decode(drawing)))
+    ink = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(1, 1, side, side) / 255
+    rows, columns = (ink[0, 0].amax(axis).nonzero().flatten() for axis in (1, 0))
+    if not len(rows):
+        return torch.zeros(1, 28, 28)
+    ink = ink[..., rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    size = [max(1, round(20 * length / max(ink.shape[2:]))) for length in ink.shape[2:]]
+    ink = F.interpolate(ink, size, mode="bilinear", antialias=True)
+    top, left = ((28 - length) // 2 for length in size)
+    image = F.pad(ink, (left, 28 - size[1] - left, top, 28 - size[0] - top))[0]
+    place = torch.arange(28.0) - 14  # where the centres of MNIST's digits are, to half a pixel
+    across, down = (-(image.sum(axis) * place).sum() / image.sum() for axis in ((0, 1), (0, 2)))
+    return moved(image, round(across.item()), round(down.item()))
 
 
 def moved(image, right=0, down=0, turn=0, thicker=0.0):

@@ -141,7 +141,7 @@ def choice(label, options, value=None):
 def _row(control):
     cell = ipywidgets.Layout(width="31em")  # all the same, so that they line up in columns where there is room
     if not isinstance(control, (ipywidgets.IntSlider, ipywidgets.FloatSlider)):
-        return ipywidgets.HBox([control], layout=cell)
+        return ipywidgets.HBox([control], layout=cell if isinstance(control, ipywidgets.Dropdown) else {})
     whole = isinstance(control, ipywidgets.IntSlider)
     kind = ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText
     box = kind(
