@@ -61,7 +61,7 @@ def png(figure, *, live=False):
     canvas.draw()
     buffer = io.BytesIO()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # no alpha: the background is opaque
-    Image.fromarray(pixels).save(buffer, format="png", compress_level=3 if live else 9)
+    Image.fromarray(pixels).save(buffer, format="png", compress_level=1 if live else 9)
     return buffer.getvalue()
 
 

@@ -118,9 +118,11 @@ def digit_explorer(net=None, digits=None, *, encode=None):
         axes["raster"].set(yticks=[], ylabel="neurons, busiest below", ylim=(-0.5, SHOWN - 0.5))
         axes["raster"].set_title(f"layer 3: {len(firing)} of {len(count)} fire, {len(some)} shown")
         voltages(membrane, spikes[-1], axes["voltage"])
+        axes["voltage"].set(yticks=(0, 3, 6, 9), xlabel="")
         race(spikes[-1], axes["race"], label)
         for name in "raster", "voltage", "race":
-            axes[name].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps - 1))
+            axes[name].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps - 1), xlabel="")
+        axes["raster"].set(xlabel="time step")
         return verdict(spikes[-1].sum(0), steps, label)
 
     def strip():
