@@ -1,4 +1,4 @@
-# make lab: work through the notebooks.  make test: prove that all of it holds.
+# make lab: work through the notebooks.  make test: prove that all of it holds.  make site: the notebooks as pages.
 PYTHON ?= python3
 EXTRAS ?= test
 LAB_OPTIONS ?=
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lab test notebooks lint clean
+.PHONY: lab test notebooks site lint clean
 
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
@@ -16,6 +16,11 @@ test: $(VENV)/installed
 
 notebooks: $(VENV)/installed
 	$(BIN)/python tools/build_notebooks.py
+
+# the notebooks as pages, with two explorers that need no kernel; offline, from what is committed
+site: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

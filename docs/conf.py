@@ -1,0 +1,62 @@
+"""The static site, by ``make site``: the notebooks as they were saved, and two explorers that need no kernel.
+
+Nothing is executed and nothing is fetched: MathJax comes from a package, the explorers' modules from this one.
+"""
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+from snn_helpers import __version__, widgets
+from snn_helpers.widgets.panel import module
+
+HERE = Path(__file__).parent
+COPIED, STATIC = HERE / "notebooks", HERE / "made"  # written here at every build, neither kept
+
+project = "Spiking neural networks, by running them"
+author = copyright = "The authors of snn-helpers"
+release = __version__
+
+extensions = ["myst_nb", "sphinx-mathjax-offline"]
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+exclude_patterns = ["_build", "pictures", "made"]
+suppress_warnings = ["mystnb.unknown_mime_type"]  # a saved explorer: its picture is shown
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["made"]
+html_js_files = []
+html_theme_options = {"source_repository": "", "footer_icons": []}
+html_show_sphinx = False
+html_copy_source = False
+
+
+def write_modules():
+    """The explorers' JavaScript, and the membranes of one layer of the recorded network as an example."""
+    shutil.rmtree(STATIC, ignore_errors=True)
+    STATIC.mkdir()
+    for name in "playground", "heatmap":
+        (STATIC / f"{name}.js").write_text(module(name), encoding="utf-8")
+    canvas = widgets.heatmap_explorer().canvas
+    example = {"levels": base64.b64encode(canvas.levels).decode(), "meta": canvas.meta}
+    (STATIC / "example.js").write_text(f"export default {json.dumps(example)};\n", encoding="utf-8")
+
+
+def copy_notebooks():
+    """The notebooks, with the alt text of each picture put where myst-nb looks for it."""
+    shutil.rmtree(COPIED, ignore_errors=True)
+    COPIED.mkdir()
+    for path in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+        book = json.loads(path.read_text(encoding="utf-8"))
+        for cell in book["cells"]:
+            for output in cell.get("outputs", []):
+                if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
+                    cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
+        (COPIED / path.name).write_text(json.dumps(book), encoding="utf-8")
+
+
+write_modules()
+copy_notebooks()
