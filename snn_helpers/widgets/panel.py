@@ -7,12 +7,19 @@ the same formulas; its controls are linked to it in the browser, so that a move 
 import html
 from importlib.resources import files
 
+import anywidget
 import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 from matplotlib.figure import Figure
 
 from snn_helpers import plots
+
+
+class Keys(anywidget.AnyWidget):
+    """Not seen: lets the keyboard and screen readers reach the controls of the explorer that it is part of."""
+
+    _esm = (files(__package__) / "keys.js").read_text(encoding="utf-8")
 
 
 class Explorer(ipywidgets.VBox):
@@ -27,7 +34,8 @@ class Explorer(ipywidgets.VBox):
 
     def __init__(self, children, *, strip, sentence):
         self.strip, self.sentence = strip, sentence
-        super().__init__(children)
+        super().__init__([*children, Keys(layout=ipywidgets.Layout(height="0"))])
+        self.add_class("snn-explorer")
 
     def _ipython_display_(self):
         figure = self.strip()

@@ -1,14 +1,9 @@
 """A real Chromium for the explorers that live in the browser. Without one these tests are skipped, with one line."""
 
-import shutil
 from pathlib import Path
 
+import lab
 import pytest
-
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
 
 
 def pytest_collection_modifyitems(items):
@@ -20,11 +15,10 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install --editable '.[browser]'")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if chromium is None:
+    if lab.chromium() is None:
         pytest.skip("needs Chromium on the PATH")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=lab.chromium(), args=lab.FLAGS)
         yield browser
         browser.close()
 

@@ -1,0 +1,59 @@
+"""Every notebook in a real JupyterLab: Run All ends without an error, and every control moves its picture."""
+
+from pathlib import Path
+
+import lab
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+
+
+@pytest.fixture(scope="module")
+def address(browser):
+    with lab.jupyterlab(NOTEBOOKS) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(browser, address):
+    """``opened(notebook)``: run from top to bottom."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+
+    def run(name):
+        page = context.new_page()
+        lab.run_all(page, address(name))
+        return page
+
+    yield run
+    context.close()
+
+
+def changes(page, control):
+    before = lab.picture(control)
+    lab.press(control)
+    for _ in range(30):
+        page.wait_for_timeout(100)
+        if lab.picture(control) != before:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+def test_run_all_and_every_control_by_keyboard(opened, name):
+    page, moved, faults = opened(name), set(), []
+    for _ in lab.every_cell(page):
+        faults += page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        faults += page.locator(".jp-OutputArea-output:has-text('⚠')").all_inner_texts()
+        for control in page.locator(lab.CONTROLS).all():
+            key = control.evaluate("(e) => (e.dataset.seen = e.dataset.seen || Math.random())")
+            if key in moved or not control.is_visible():
+                continue
+            moved.add(key)
+            if "seed (Poisson)" in control.evaluate("(e) => e.closest('.jupyter-widgets')?.innerText ?? ''"):
+                continue  # says itself that it does nothing to another input
+            if not any(changes(page, control) for _ in range(3)):  # one move may be to what it was before
+                name = control.evaluate("(e) => e.getAttribute('aria-label')")
+                faults.append(f"nothing changes when {name} is moved")
+    assert not faults, faults
+    calls = [line for line in (NOTEBOOKS / name).read_text(encoding="utf-8").splitlines() if "_explorer(" in line]
+    assert len(moved) >= len(calls), "an explorer without controls"
