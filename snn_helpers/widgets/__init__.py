@@ -2,6 +2,7 @@
 
 from snn_helpers.widgets.basics import hello_explorer
 from snn_helpers.widgets.classifier import vote_explorer
+from snn_helpers.widgets.clinic import clinic_explorer
 from snn_helpers.widgets.conventions import convention_explorer
 from snn_helpers.widgets.conversion import LiveConfusion, activation_explorer, conversion_explorer
 from snn_helpers.widgets.convolutional import digit_explorer, feature_map_explorer
@@ -19,6 +20,7 @@ __all__ = [
     "LiveHistory",
     "Panel",
     "activation_explorer",
+    "clinic_explorer",
     "convention_explorer",
     "conversion_explorer",
     "digit_explorer",
