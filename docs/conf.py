@@ -28,8 +28,6 @@ suppress_warnings = ["mystnb.unknown_mime_type"]  # a saved explorer: its pictur
 html_theme = "furo"
 html_title = project
 html_static_path = ["made"]
-html_js_files = []
-html_theme_options = {"source_repository": "", "footer_icons": []}
 html_show_sphinx = False
 html_copy_source = False
 

@@ -108,3 +108,7 @@ def test_it_fits_the_page(load, page, width, dark):
     page.set_viewport_size({"width": width, "height": 700})
     load("heatmap", example()[1], dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_orders_are_named_alike_on_both_sides(load):
+    assert load("heatmap", example()[1]).evaluate("module.ORDERS") == ORDERS
