@@ -1,10 +1,11 @@
 """The clinic of notebook 08: one small network, seven lines that make it sick, and the seven that heal it."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: F401 (for the lines of SICKNESSES)
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -19,42 +20,54 @@ HEALTHY = "healthy"
 
 
 class Sickness(NamedTuple):
-    """``sick`` and ``heal``: lines of Python about a ``patient``; text, so that what is shown is what is run."""
+    """``sick(patient)`` and ``heal(patient)``: what is done to a Patient, in notebook 08 by one line each."""
 
-    sick: str
-    heal: str
+    sick: Callable
+    heal: Callable
 
 
 SICKNESSES = {
     "no reset between batches": Sickness(
-        "patient.keeps_state = True",
-        "patient.keeps_state = False",
+        lambda patient: setattr(patient, "keeps_state", True),
+        lambda patient: setattr(patient, "keeps_state", False),
     ),
     "negatives into Poisson": Sickness(
-        "patient.encode = lambda images: (torch.rand(10, *images.shape) < 2 * images - 1).float()",
-        "patient.encode = lambda images: encoding.poisson(images, 10)",
+        lambda patient: setattr(patient, "encode", _signed_poisson),
+        lambda patient: setattr(patient, "encode", _poisson),
     ),
     "slope 1000": Sickness(
-        'patient.net.neuron["spike"] = surrogates.fast_sigmoid(slope=1000)',
-        'patient.net.neuron["spike"] = surrogates.fast_sigmoid(slope=10)',
+        lambda patient: patient.net.neuron.update(spike=surrogates.fast_sigmoid(slope=1000)),
+        lambda patient: patient.net.neuron.update(spike=surrogates.fast_sigmoid(slope=10)),
     ),
     "beta 1 with bias": Sickness(
-        "patient.net = clinic.network(beta=1.0, bias=3.0)",
-        "patient.net = clinic.network(beta=1.0, bias=0.0)",
+        lambda patient: setattr(patient, "net", network(beta=1.0, bias=3.0)),
+        lambda patient: setattr(patient, "net", network(beta=1.0, bias=0.0)),
     ),
     "threshold 100": Sickness(
-        'patient.net.neuron["threshold"] = 100.0',
-        'patient.net.neuron["threshold"] = 1.0',
+        lambda patient: patient.net.neuron.update(threshold=100.0),
+        lambda patient: patient.net.neuron.update(threshold=1.0),
     ),
     "zero weights": Sickness(
-        "patient.net = clinic.network(scale=0.0)",
-        "patient.net = clinic.network(scale=1.0)",
+        lambda patient: setattr(patient, "net", network(scale=0.0)),
+        lambda patient: setattr(patient, "net", network(scale=1.0)),
     ),
     "loss on the wrong axis": Sickness(
-        "patient.loss = lambda output, label: F.cross_entropy(output.spikes.sum(-1).T, label)",
-        "patient.loss = lambda output, label: F.cross_entropy(output.spikes.sum(0), label)",
+        lambda patient: setattr(patient, "loss", _loss_over_classes),
+        lambda patient: setattr(patient, "loss", training.ce_count_loss),
     ),
 }
+
+
+def _poisson(images):
+    return encoding.poisson(images, STEPS)
+
+
+def _signed_poisson(images):
+    return (torch.rand(STEPS, *images.shape) < 2 * images - 1).float()
+
+
+def _loss_over_classes(output, label):
+    return F.cross_entropy(output.spikes.sum(-1).T, label)
 
 
 def network(*, beta=0.9, bias=None, scale=1.0):
@@ -83,7 +96,7 @@ class Patient(nn.Module):
     def __init__(self):
         super().__init__()
         self.net = network()
-        self.encode = lambda images: encoding.poisson(images, STEPS)
+        self.encode = _poisson
         self.loss = training.ce_count_loss
         self.keeps_state = False
         self.state = None
@@ -108,16 +121,11 @@ def patient(name=HEALTHY, *, treated=False):
     if name != HEALTHY and name not in SICKNESSES:
         raise ValueError(f"patient: there is no {name!r}. There are: {', '.join([HEALTHY, *SICKNESSES])}.")
     who = Patient()
-    sickness = SICKNESSES.get(name, Sickness("", ""))
-    for line in (sickness.sick, sickness.heal if treated else ""):
-        exec(line, {**globals(), "patient": who, "clinic": _Clinic})
+    if name != HEALTHY:
+        SICKNESSES[name].sick(who)
+        if treated:
+            SICKNESSES[name].heal(who)
     return who
-
-
-class _Clinic:
-    """What the lines call ``clinic``: this module, as the notebook imports it."""
-
-    network = staticmethod(network)
 
 
 def treat(who, batches=40):

@@ -1,16 +1,35 @@
 """Every notebook in a real JupyterLab: Run All ends without an error, and every control moves its picture."""
 
+import shutil
 from pathlib import Path
 
 import lab
+import nbformat
 import pytest
 
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
+RAISES = """
+from snn_helpers.widgets.panel import Panel, slider
+
+def draw(ax, size):
+    if size > 2:
+        raise ValueError("no more than 2 of them")
+    ax.plot([0, size])
+    return f"{size} of them"
+
+Panel(draw, {"size": slider("size", 2, 0, 9, 1)}, strip=Figure, sentence="A line that goes up, for the test.")
+"""
+
+
 @pytest.fixture(scope="module")
-def address(browser):
-    with lab.jupyterlab(NOTEBOOKS) as address:
+def address(browser, tmp_path_factory):
+    folder = shutil.copytree(NOTEBOOKS, tmp_path_factory.mktemp("browser") / "notebooks")
+    cells = [nbformat.v4.new_code_cell(text) for text in ("from matplotlib.figure import Figure", RAISES)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), folder / "raises.ipynb")
+    with lab.jupyterlab(folder) as address:
         yield address
 
 
@@ -57,3 +76,14 @@ def test_run_all_and_every_control_by_keyboard(opened, name):
     assert not faults, faults
     calls = [line for line in (NOTEBOOKS / name).read_text(encoding="utf-8").splitlines() if "_explorer(" in line]
     assert len(moved) >= len(calls), "an explorer without controls"
+
+
+def test_a_callback_that_raises_says_so_in_the_page(opened):
+    page = opened("raises.ipynb")
+    slider = page.locator(".jp-OutputArea-output [role=slider]").first
+    page.get_by_text("2 of them", exact=True).wait_for()
+    slider.focus()
+    slider.press("ArrowRight")
+    page.get_by_text("⚠ ValueError: no more than 2 of them").wait_for(timeout=10_000)
+    slider.press("ArrowLeft")  # and the explorer goes on
+    page.get_by_text("2 of them", exact=True).wait_for(timeout=10_000)
