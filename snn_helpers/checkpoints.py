@@ -66,3 +66,17 @@ class Checkpoint:
                     f"{self.settings.get(name)}. Use its settings, name another file, or start anew without --resume."
                 )
         return state
+
+
+def random_state(device):
+    """What decides the next random draws on a torch.device, and on the CPU."""
+    return {"cpu": torch.get_rng_state()} | (
+        {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    )
+
+
+def set_random_state(state, device):
+    """Draw on from where ``random_state`` was."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)

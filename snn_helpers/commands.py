@@ -61,7 +61,7 @@ def evaluate(options):
         raise ValueError("--steps is for a network with time; judge the converted cnn with: convert --steps")
     net = _trained(system, options.recipe, options.weights).to(_device(options.device))
     test, steps = _digits(options, False), options.steps or recipe.steps
-    share = training.accuracy(net, test, partial(recipe.encode, steps), seed=options.seed)
+    share = training.accuracy(net, test, partial(recipe.encode, steps), readout=recipe.readout, seed=options.seed)
     print(f"{share:.2%} of {len(test.labels):,} test digits")
 
 

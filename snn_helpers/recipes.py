@@ -33,6 +33,7 @@ class Recipe:
     precision: torch.dtype = torch.float32
     augment: Callable | None = None
     test_every: int | None = None
+    readout: Callable = training.spike_count
     convert: dict = field(default_factory=dict)  # of a CNN: how it becomes spikes
 
 
@@ -200,14 +201,20 @@ RECIPES = {
 }
 
 _fast = RECIPES["csnn"]["fast"]
-RECIPES["csnn"]["best"] = replace(  # the same, for longer, on digits that are never twice the same
+RECIPES["csnn"]["best"] = replace(  # fewer steps for longer, on digits that are never twice the same
     _fast,
-    epochs=12,
+    steps=5,
+    epochs=18,
     batch_size=64,
     lr=2e-3,
     test_every=None,
-    augment=jitter,
-    about=_fast.about | {"augmentation": RECIPES["cnn-to-snn"]["fast"].about["augmentation"]},
+    augment=partial(jitter, turn=12, zoom=0.11, shift=2),
+    readout=training.count_then_membrane,
+    about=_fast.about
+    | {
+        "augmentation": "each digit turned by up to 12 degrees, scaled by up to 11 %, moved by up to 2 pixels",
+        "readout": "the class with most spikes; between equals, the higher mean membrane",
+    },
 )
 
 

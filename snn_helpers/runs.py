@@ -37,6 +37,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
         optimizer=recipe.optimizer,
         schedule=recipe.schedule,
         augment=recipe.augment,
+        readout=recipe.readout,
         precision=recipe.precision,
         checkpoint=checkpoint,
         on_step=on_step,

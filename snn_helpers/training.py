@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
+from snn_helpers.checkpoints import random_state, set_random_state
 from snn_helpers.data import batches
 from snn_helpers.diagnosis import diagnose
 
@@ -22,6 +23,7 @@ __all__ = [
     "accuracy",
     "ce_count_loss",
     "ce_rate_loss",
+    "count_then_membrane",
     "diagnose",
     "fit",
     "mse_rate_loss",
@@ -33,6 +35,11 @@ __all__ = [
 def spike_count(record):
     """Spikes of each neuron over all steps, [T, B, C] -> [B, C]. The class with most spikes is the answer."""
     return record.spikes.sum(0)
+
+
+def count_then_membrane(record):
+    """The spike count, [T, B, C] -> [B, C], and a thousandth of the membrane's sum: it decides between equal counts."""
+    return record.spikes.sum(0) + record.membrane.sum(0) / 1000
 
 
 def ce_rate_loss(record, label):
@@ -85,6 +92,7 @@ def fit(
     optimizer=torch.optim.Adam,
     schedule=None,
     augment=None,
+    readout=spike_count,
     precision=torch.float32,
     checkpoint=None,
     on_step=None,
@@ -106,6 +114,7 @@ def fit(
     optimizer : (parameters, lr=...) -> an optimizer of torch.optim
     schedule : (optimizer, total steps) -> a scheduler of torch.optim.lr_scheduler, stepped after each batch
     augment : images -> images, for training only, before ``encode``
+    readout : Record of the last layer -> scores [B, C] that an SNN is judged by
     precision : torch.bfloat16 lets convolutions and matrix products run in it (torch.autocast); membranes do not
     checkpoint : checkpoints.Checkpoint: the run goes on from what is saved there, and saves whenever it judges, and
         at the end of each epoch. A run that was killed and resumed ends with the same weights, bit for bit
@@ -131,7 +140,7 @@ def fit(
     def save():
         if checkpoint:
             states = {name: part.state_dict() for name, part in parts.items()}
-            checkpoint.save({**states, "random": _random_state(device), "history": asdict(history), "order": order})
+            checkpoint.save({**states, "random": random_state(device), "history": asdict(history), "order": order})
 
     with (
         _seeded(seed, device),
@@ -141,7 +150,7 @@ def fit(
         if saved := checkpoint and checkpoint.load():
             for name, part in parts.items():
                 part.load_state_dict(saved[name])
-            _set_random_state(saved["random"], device)
+            set_random_state(saved["random"], device)
             history, order = History(**saved["history"]), saved["order"]
         bar.update(len(history.loss))
         try:
@@ -168,7 +177,8 @@ def fit(
                         history.epoch_end.append(len(history.loss))
                     if ended or (test_every and (len(history.loss) - 1) % test_every == 0):
                         if test:
-                            history.test_accuracy.append(accuracy(net, test, encode, seed=seed, precision=precision))
+                            how = dict(readout=readout, seed=seed, precision=precision)
+                            history.test_accuracy.append(accuracy(net, test, encode, **how))
                             history.test_step.append(len(history.loss))
                         save()
                     bar.update()
@@ -180,11 +190,11 @@ def fit(
     return history
 
 
-def scores(net, digits, encode, *, batch_size=500, seed=0, precision=torch.float32):
+def scores(net, digits, encode, *, readout=spike_count, batch_size=500, seed=0, precision=torch.float32):
     """What ``net`` gives each class for each of ``digits``, [N, C]: spike counts of an SNN, outputs of another module.
 
-    Random draws of ``encode`` follow from ``seed``; the caller's random state is left as it was. ``precision`` as in
-    ``fit``.
+    Random draws of ``encode`` follow from ``seed``; the caller's random state is left as it was. ``readout`` must be a
+    sum over time, for the network is asked a few steps at a time; it and ``precision`` are as in ``fit``.
     """
     device = next(net.parameters()).device
     parts = []
@@ -192,21 +202,21 @@ def scores(net, digits, encode, *, batch_size=500, seed=0, precision=torch.float
     with _seeded(seed, device), torch.no_grad():
         for images, _ in batches(digits, batch_size, device=device):
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
-                parts.append(_counts(net, encode(images)))
+                parts.append(_scores(net, encode(images), readout))
     return torch.cat(parts).cpu()
 
 
-def accuracy(net, digits, encode, *, batch_size=500, seed=0, precision=torch.float32):
-    """The share of ``digits`` that ``net`` names rightly, over all of them; ties go to the smaller class."""
-    answers = scores(net, digits, encode, batch_size=batch_size, seed=seed, precision=precision).argmax(-1)
+def accuracy(net, digits, encode, **how):
+    """The share of all ``digits`` that ``net`` names rightly, ``how`` as in ``scores``; ties go to the lower class."""
+    answers = scores(net, digits, encode, **how).argmax(-1)
     return (answers == digits.labels).double().mean().item()
 
 
-def _counts(net, x):
-    if hasattr(net, "stream"):  # nothing but the counts is kept: the records of 500 images can take gigabytes
-        return sum(spike_count(records[-1]) for records in net.stream(x))
+def _scores(net, x, readout):
+    if hasattr(net, "stream"):  # nothing but the scores is kept: the records of 500 images can take gigabytes
+        return sum(readout(records[-1]) for records in net.stream(x))
     output = _output(net, x)
-    return spike_count(output) if hasattr(output, "spikes") else output
+    return readout(output) if hasattr(output, "spikes") else output
 
 
 def _output(net, x):
@@ -219,18 +229,6 @@ def _seeded(seed, device):
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _random_state(device):
-    return {"cpu": torch.get_rng_state()} | (
-        {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
-    )
-
-
-def _set_random_state(state, device):
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def test_imports_go_one_way():
         "checkpoints": set(),
         "networks": {"assets", "checkpoints", "memory", "neurons", "surrogates"},
         "diagnosis": set(),
-        "training": {"data", "diagnosis"},
+        "training": {"checkpoints", "data", "diagnosis"},
         "conversion": {"data", "encoding", "networks"},
         "inputs": {"encoding"},
         "recipes": {"inputs", "networks", "surrogates", "training"},

@@ -1,13 +1,14 @@
 """training: losses against snnTorch and by hand, fit to the bit, interruption."""
 
 import math
+from functools import partial
 
 import pytest
 import snntorch.functional
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import data, networks, recipes, training
+from snn_helpers import data, inputs, networks, recipes, training
 from snn_helpers.encoding import poisson
 from snn_helpers.neurons import Record
 
@@ -170,6 +171,29 @@ def test_accuracy_counts_every_digit_whatever_the_batch():
     for batch_size in 7, 50, 500:
         assert training.accuracy(net, digits, lambda x: x, batch_size=batch_size) == pytest.approx(right / 103)
     assert training.scores(net, digits, lambda x: x, batch_size=10).shape == (103, 10)
+
+
+def test_of_equal_counts_the_higher_membrane_wins_however_the_steps_are_cut():
+    spikes = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 0]])[:, None]
+    record = Record(spikes, torch.tensor([[1.5, 0.2, 9], [0.1, 1.8, 9], [0.1, 0.6, 9]])[:, None])
+    assert training.spike_count(record).argmax(-1).item() == 0
+    assert training.count_then_membrane(record).argmax(-1).item() == 1  # 2.6 against 1.7, and no spike against 27
+    parts = [training.count_then_membrane(Record(*(part[t : t + 1] for part in record))) for t in range(3)]
+    torch.testing.assert_close(sum(parts), training.count_then_membrane(record))
+
+
+def test_a_network_is_judged_by_its_readout():
+    torch.manual_seed(0)
+    net, digits = networks.csnn(beta=0.9), some(103, train=False)
+    encode = partial(inputs.centred, 3)
+    with torch.no_grad():
+        record = net(encode(digits.images[:, None] / 255))[-1]
+    found = {}
+    for readout in training.spike_count, training.count_then_membrane:
+        torch.testing.assert_close(training.scores(net, digits, encode, readout=readout), readout(record))
+        found[readout] = training.accuracy(net, digits, encode, readout=readout)
+        assert found[readout] == pytest.approx((readout(record).argmax(-1) == digits.labels).double().mean().item())
+    assert len(set(found.values())) == 2
 
 
 def test_an_ann_twin_is_fitted_by_the_same_function():
