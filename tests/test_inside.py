@@ -76,3 +76,11 @@ def test_digit_and_layer_change_what_is_sent(system, shapes):
 def test_the_strip_and_its_sentence(good_strip):
     torch.manual_seed(0)
     good_strip(widgets.heatmap_explorer(networks.csnn(threshold=0.2)))
+
+
+def test_one_layer_leaves_nothing_to_choose():
+    explorer = widgets.heatmap_explorer(networks.single_layer(threshold=0.2))
+    assert list(explorer.controls) == ["index", "order"] and explorer.canvas.meta["neurons"] == 10
+    before = explorer.canvas.levels
+    explorer.controls["index"].value = 1
+    assert explorer.canvas.levels != before

@@ -69,13 +69,13 @@ def heatmap_explorer(net=None, digits=None, *, encode=None):
     names = {f"{i + 1}: {' x '.join(map(str, r.spikes.shape[2:]))}": i for i, r in enumerate(records(0))}
     controls = {
         "index": slider("test digit", 0, 0, min(100, len(digits.labels)) - 1, 1),
-        "layer": choice("layer", names, shown),
+        **({"layer": choice("layer", names, shown)} if len(names) > 1 else {}),
         "order": choice("sort by", ORDERS, "first spike"),
     }
     canvas = Heatmap(order=ORDERS.index("first spike"))
 
     def show(_=None):
-        index, layer = controls["index"].value, controls["layer"].value
+        index, layer = controls["index"].value, controls["layer"].value if len(names) > 1 else shown
         record = records(index)[layer]
         levels, meaning = to_levels(record, net.neuron["threshold"])
         shape = list(record.spikes.shape[2:])
@@ -90,7 +90,7 @@ def heatmap_explorer(net=None, digits=None, *, encode=None):
                 "title": f"layer {layer + 1}, a {digits.labels[index]}",
             }
 
-    for name in "index", "layer":
+    for name in controls.keys() - {"order"}:  # the browser sorts by itself
         controls[name].observe(show, "value")
     show()
 
