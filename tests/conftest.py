@@ -45,7 +45,8 @@ def good_strip():
 def drive():
     """``drive(panel)``: move its controls over corners and random interior; every picture holds something, fast.
 
-    Time is that of this thread alone, so that a busy machine does not fail the test.
+    Time is that of this thread alone, and the budget twice what a quiet machine needs, so that a busy one passes;
+    benchmarks/latency.py measures what a reader feels.
     """
     import itertools
     import random
@@ -66,7 +67,7 @@ def drive():
         value = control.min + control.step * draw.randint(0, count)
         return min(value, control.max)
 
-    def run(panel, budget_ms=100, most=24):
+    def run(panel, budget_ms=200, most=24):
         draw = random.Random(0)
         corners = list(itertools.product(*(positions(control) for control in panel.controls.values())))
         draw.shuffle(corners)
