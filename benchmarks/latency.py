@@ -143,6 +143,7 @@ def main(names):
         browser.close()
     if not names:
         about = {"processor": platform.machine(), "python": platform.python_version()}
+        RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
     print(table(rows))
 
