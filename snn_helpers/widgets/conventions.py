@@ -1,5 +1,7 @@
 """The convention switchboard of notebook 02: one input, this series' neuron, and one that follows your switches."""
 
+import math
+
 import matplotlib.pyplot as plt
 import torch
 
@@ -57,7 +59,7 @@ def _draw(axes, preset, kind, size, tau, **switches):
     low, high = (pick(ours.membrane.tolist() + theirs.membrane.tolist()) for pick in (min, max))
     axes[1].set(
         xlim=(-0.5, _STEPS - 0.5),
-        ylim=(min(0, low) - 0.1, 1.25 * max(1, high)),
+        ylim=(math.floor(min(0, low)) - 0.1, math.ceil(1.25 * max(1, high))),
         xlabel="time step",
         ylabel="membrane U",
     )

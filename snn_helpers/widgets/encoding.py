@@ -1,5 +1,7 @@
 """Explorers of notebook 01: a digit as spikes, and one pixel of it."""
 
+import math
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -68,12 +70,10 @@ def pixel_explorer():
         spread = (steps * value * (1 - value)) ** 0.5
         counts = np.arange(int(max(0, steps * value - 4 * spread)), int(min(steps, steps * value + 4 * spread)) + 2)
         plots.tally(spikes.sum(0), axes["count"], expected=(counts, binomial(counts, steps, value)))
-        axes["count"].set(
-            title="count (• binomial)", xlabel="spikes in T steps", xlim=(counts[0] - 0.5, counts[-1] + 0.5)
-        )
+        axes["count"].set(title="count (• binomial)", xlabel="spikes in T steps", xlim=(-0.5, steps + 0.5))
         # the tries laid end to end are one long train: every step is a draw of its own
         intervals = spikes.T.flatten().nonzero().flatten().diff()
-        waits = np.arange(1, int(4 / max(value, 0.05)) + 2)
+        waits = np.arange(1, 10 * math.ceil(0.4 / max(value, 0.05)) + 1)
         plots.tally(intervals, axes["wait"], expected=(waits, value * (1 - value) ** (waits - 1)))
         axes["wait"].set(title="interval (• geometric)", xlabel="steps to the next spike", xlim=(0.5, waits[-1] + 0.5))
         for name in ("count", "wait"):

@@ -14,6 +14,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from snn_helpers import plots
+from snn_helpers.widgets.redraw import Redraw
 
 
 class Keys(anywidget.AnyWidget):
@@ -64,7 +65,10 @@ class Panel(Explorer):
         self.draw, self.controls = draw, controls
         self.figure = Figure(figsize=size)
         self.axes = layout(self.figure)
-        self._laid_out = False
+        for ax in _each(self.axes):
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.get_major_locator().set_params(nbins=5)  # a few numbers are enough, and each takes time to draw
+        self._redraw = None
         self.headline = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
         rows = ipywidgets.Box([_row(c) for c in controls.values()], layout=ipywidgets.Layout(flex_flow="row wrap"))
@@ -83,11 +87,11 @@ class Panel(Explorer):
             for ax in _each(self.axes):
                 _wipe(ax)
             text = self.draw(self.axes, **self.values())
-            if not self._laid_out:  # once, then the axes stay where they are (and drawing is quick)
+            if not self._redraw:  # once, then the axes stay where they are (and drawing is quick)
                 self.figure.draw_without_rendering()
                 self.figure.set_layout_engine("none")
-                self._laid_out = True
-            self.image.value = plots.png(self.figure, live=True)
+                self._redraw = Redraw(self.figure)
+            self.image.value = self._redraw.png()
         except Exception as error:
             text = f"⚠ {type(error).__name__}: {error}"
         self.headline.value = f'<div aria-live="polite"><b>{html.escape(text)}</b></div>'
@@ -155,9 +159,15 @@ def _row(control):
     box = kind(
         control.value, min=control.min, max=control.max, step=control.step, layout=ipywidgets.Layout(width="5.5em")
     )
-    # the browser's slider says 10.000000000000002 where 10 was meant
+    # the browser's slider says 10.000000000000002 where 10 was meant; only what is typed goes back from the box,
+    # or each such move would draw twice
     ipywidgets.dlink((control, "value"), (box, "value"), lambda value: round(value, 6))
-    ipywidgets.dlink((box, "value"), (control, "value"))
+
+    def typed(change):
+        if change.new != round(control.value, 6):
+            control.value = change.new
+
+    box.observe(typed, "value")
     return ipywidgets.HBox([control, box], layout=cell)
 
 

