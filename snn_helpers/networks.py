@@ -6,6 +6,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from snn_helpers import assets, checkpoints
 from snn_helpers.memory import empty_steps
@@ -22,6 +23,9 @@ class SNN(nn.Module):
         Conv2d and MaxPool2d); they see several time steps at once, folded into the batch
     beta, threshold, reset, spike : of all neurons, as in ``neurons.lif``
     v_init : membrane before the first step, as a share of the threshold; 0 is rest
+    checkpoint : steps that are remembered at a time, or None for all. The backward pass then runs them a second time,
+        from the membranes that were kept between: memory grows with T / checkpoint + checkpoint, least at the square
+        root of T (Chen et al. 2016, arXiv 1604.06174), and time by the second run. Only the output is recorded
 
     Called on x [T, B, ...] it returns one Record (spikes and membrane [T, B, ...]) a layer, the last is the output.
     Raises ValueError for an input that has not got the axes its layers need, and as ``neurons.lif`` does.
@@ -32,18 +36,37 @@ class SNN(nn.Module):
     the same function, and the same gradients up to float order.
     """
 
-    def __init__(self, *layers, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(), v_init=0.0):
+    def __init__(
+        self, *layers, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(), v_init=0.0, checkpoint=None
+    ):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.neuron = dict(beta=beta, threshold=threshold, reset=reset, spike=spike)
-        self.v_init = v_init
+        self.v_init, self.checkpoint = v_init, checkpoint
         lif(torch.zeros(1, 1), **self.neuron)  # a wrong beta is an error here, not at the first image
         if not 0 <= v_init <= 1:
             raise ValueError(f"SNN: v_init must be a share of the threshold, in [0, 1], got {v_init:g}.")
+        if checkpoint is not None and checkpoint < 1:
+            raise ValueError(f"SNN: checkpoint must be a number of steps of at least 1, or None, got {checkpoint}.")
 
     def forward(self, x):
+        _check(x)
+        first, states = self._first(x), [None] * len(self.layers)
+        if not self.checkpoint:
+            return self._records(x, first, states)
+        parts = []
+        for some in x.split(self.checkpoint):
+            *record, states = recomputed(self._forgetful, some, first, states, use_reentrant=False)
+            parts.append(record)
+        return [Record(*map(torch.cat, zip(*parts, strict=True)))]
+
+    def _forgetful(self, x, first, states):
+        states = list(states)
+        return *self._records(x, first, states)[-1], states
+
+    def _records(self, x, first, states):
         steps, wholes = self._room(x)
-        pieces = zip(*self._pieces(x, steps, wholes), strict=True)
+        pieces = zip(*self._pieces(x, steps, wholes, first, states), strict=True)
         return [_joined(whole, parts) for whole, parts in zip(wholes, pieces, strict=True)]
 
     def stream(self, x, steps=1):
@@ -53,17 +76,21 @@ class SNN(nn.Module):
         than there is memory for. The state lives in this generator alone, so each call starts anew.
         """
         _check(x)
-        return self._pieces(x, steps, [None] * len(self.layers))
+        nothing = [None] * len(self.layers)
+        return self._pieces(x, steps, nothing, self._first(x), list(nothing))
 
-    def _pieces(self, x, steps, wholes):
-        constant = self._current(0, x[:1]) if x.stride(0) == 0 else None
-        states = [None] * len(self.layers)
+    def _first(self, x):
+        """What the first layer makes of an input that does not change, [1, B, ...]; None of one that may."""
+        return self._current(0, x[:1]) if x.stride(0) == 0 else None
+
+    def _pieces(self, x, steps, wholes, first, states):
+        """Yield the Records of ``steps`` steps at a time; ``states``, the layers' membranes, move on with them."""
         start = 0
         for signal in x.split(steps):
             end, records = start + len(signal), []
             for i, (state, whole) in enumerate(zip(states, wholes, strict=True)):
-                if i == 0 and constant is not None:
-                    current = constant.expand(len(signal), *constant.shape[1:])
+                if i == 0 and first is not None:
+                    current = first.expand(len(signal), *first.shape[1:])
                 else:
                     current = self._current(i, signal)
                 if state is None and self.v_init:
@@ -82,7 +109,6 @@ class SNN(nn.Module):
 
         One image goes through the layers to show how wide they are and how they lie in memory.
         """
-        _check(x)
         shown, wholes = x[:1, :1], []
         widest = shown.numel()
         # without autocast: it would keep the weights it has cast here, and they would get no gradient

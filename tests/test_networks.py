@@ -1,5 +1,7 @@
 """networks: weights then neuron, no state."""
 
+import copy
+
 import pytest
 import snntorch
 import torch
@@ -234,3 +236,41 @@ def test_bundled_weights_read_digits(tmp_path):
         assert torch.equal(file.get_tensor("layers.0.1.weight"), net.layers[0][1].weight)
     with pytest.raises(ValueError, match=r"no bundled file 'nothing\.safetensors'"):
         networks.weights("nothing")
+
+
+@pytest.mark.parametrize("checkpoint", [1, 3, 7, 11])
+@pytest.mark.parametrize("constant", [True, False])
+def test_checkpointing_over_time_changes_nothing_but_memory(checkpoint, constant):
+    torch.manual_seed(5)
+    layers = nn.Linear(5, 11), nn.Linear(11, 3)
+    nets = [
+        networks.SNN(*copy.deepcopy(layers), beta=0.9, threshold=0.3, v_init=0.5, checkpoint=steps)
+        for steps in (None, checkpoint)
+    ]
+    x = direct(torch.rand(2, 5), 7) if constant else torch.rand(7, 2, 5)
+    records = [net(x)[-1] for net in nets]
+    assert records[0].spikes.any() and torch.equal(records[0].spikes, records[1].spikes)
+    torch.testing.assert_close(records[0].membrane, records[1].membrane)
+    for record in records:
+        (record.spikes.sum() + record.membrane.square().sum()).backward()
+    for whole, cut in zip(*(net.parameters() for net in nets), strict=True):
+        assert whole.grad.any()
+        torch.testing.assert_close(whole.grad, cut.grad)
+
+
+def test_checkpointing_keeps_the_membranes_between_and_no_more():
+    """What stays in memory for the backward pass: 2 boundaries of 3 x 11, where all 15 steps would be 15 x 3 x 11."""
+
+    def kept(checkpoint):
+        sizes = []
+        net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 2), beta=0.9, checkpoint=checkpoint)
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+            net(torch.rand(15, 3, 5))
+        return sum(sizes)
+
+    assert kept(5) < kept(None) / 3
+
+
+def test_checkpoint_is_a_number_of_steps():
+    with pytest.raises(ValueError, match="at least 1, or None, got 0"):
+        networks.SNN(nn.Linear(5, 2), beta=0.9, checkpoint=0)

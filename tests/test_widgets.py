@@ -1,10 +1,13 @@
 """Panel, and the explorers of notebooks 00 and 03. Each other notebook's explorers are tested with the notebook."""
 
+import io
 import re
 
 import ipywidgets
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from snn_helpers import data, networks, plots, training, widgets
 from snn_helpers.encoding import poisson
@@ -145,3 +148,20 @@ def test_slider_and_box_move_each_other():
     assert box.value == 0.3 and "the sum is 3.3" in p.headline.value
     box.value = 0.7
     assert slider.value == 0.7 and "the sum is 3.7" in p.headline.value
+
+
+@pytest.mark.parametrize("explorer", [widgets.poisson_explorer, widgets.pixel_explorer, widgets.convention_explorer])
+def test_a_picture_redrawn_in_part_is_the_whole_picture(explorer):
+    """Ticks kept from earlier moves, limits that move and stay: the same pixels as a full drawing, but for edges."""
+    p = explorer()
+    for control in p.controls.values():
+        if isinstance(control, ipywidgets.Dropdown):
+            control.index = len(control.options) - 1
+        else:
+            control.value = control.max
+        shown, whole = (
+            np.asarray(Image.open(io.BytesIO(png))).astype(int)
+            for png in (p.image.value, plots.png(p.figure, live=True))
+        )
+        assert shown.shape == whole.shape and whole.min() == 0
+        assert np.abs(shown - whole).max() <= 20, "where an axis crosses its ticks, two soft edges lie on each other"

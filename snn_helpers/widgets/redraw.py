@@ -1,6 +1,7 @@
 """A figure drawn again and again: numbers and names around the axes are kept as a picture until one of them changes."""
 
 import io
+from functools import reduce
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,6 +18,7 @@ class Redraw:
     def __init__(self, figure):
         self.figure, self.canvas = figure, FigureCanvasAgg(figure)
         self.kept = {}  # axis -> what its ticks say, and a picture of them
+        self.around = None  # all of these pictures in one
 
     def png(self):
         """Draw what is in the axes anew, and around them what has changed."""
@@ -29,9 +31,10 @@ class Redraw:
             for axis in shown:
                 axis.set_visible(True)
         pixels = self._pixels()
-        self.kept = {axis: self._ticks(axis) for axis in shown if axis.axes.axison and axis.axes.get_visible()}
-        for _, picture in self.kept.values():
-            np.minimum(pixels, picture, out=pixels)
+        before, self.kept = self.kept, {axis: self._ticks(axis) for axis in shown if axis.axes.axison}
+        if [*map(id, before.values())] != [*map(id, self.kept.values())]:
+            self.around = reduce(np.minimum, (picture for _, picture in self.kept.values()), pixels | 255)
+        pixels = np.minimum(pixels, self.around)
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
         return buffer.getvalue()
