@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lab test notebooks site lint clean
+.PHONY: lab test notebooks site bench lint clean
 
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
@@ -21,6 +21,13 @@ notebooks: $(VENV)/installed
 site: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
+
+# this package beside snnTorch, SpikingJelly and Norse, into benchmarks/results and the README; an hour, on a quiet machine
+bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/peak_memory.py
+	$(BIN)/python benchmarks/time_to_accuracy.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

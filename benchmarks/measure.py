@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from snn_helpers.hardware import best_precision
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -32,7 +34,7 @@ def machine():
         "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "bfloat16": torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+        "chosen precision": str(best_precision()).removeprefix("torch."),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

@@ -1,21 +1,41 @@
 """Where large results are written: one function, because fresh memory can cost more than the arithmetic."""
 
 import math
+import weakref
+from collections import defaultdict
 
 import numpy as np
 import torch
 
+_LARGE = 2**22  # bytes: from here on numpy asks for huge pages, and the C library gives freed memory back
+
+_spare = defaultdict(list)  # size in bytes -> buffers that nobody uses any more
+
 
 def empty(shape, *, dtype=torch.float32, device="cpu"):
-    """An uninitialised tensor, like ``torch.empty``, that is cheap to touch for the first time.
+    """An uninitialised tensor, like ``torch.empty``, that is cheap to touch.
 
-    numpy asks Linux for huge pages for arrays of 4 MiB and more, torch does not; the first write to a fresh
-    40 MB tensor then takes about a fifth of the time. On other devices this is ``torch.empty``.
+    The first write to fresh memory can take longer than the arithmetic: the system hands it out page by page. So a
+    large buffer that was freed is kept, and handed out again to the next request of its size, as each training step
+    makes; a request of another size lets go of all that is kept, so that little more is held than is used. Fresh
+    buffers come from numpy, which asks Linux for huge pages. On other devices this is ``torch.empty``.
     """
-    if torch.device(device).type != "cpu" or 0 in shape:
-        return torch.empty(shape, dtype=dtype, device=device)
     size = math.prod(shape) * torch.empty(0, dtype=dtype).element_size()
-    return torch.from_numpy(np.empty(size, dtype=np.uint8)).view(dtype).view(shape)
+    if torch.device(device).type != "cpu" or size < _LARGE:
+        return torch.empty(shape, dtype=dtype, device=device)
+    if _spare[size]:
+        buffer = _spare[size].pop()
+    else:
+        _spare.clear()
+        buffer = np.empty(size, dtype=np.uint8)
+    lent = buffer[:]
+    # the tensor keeps this view alive, and nothing else does: when it goes, the buffer is free
+    weakref.finalize(lent, _keep, buffer).atexit = False
+    return torch.from_numpy(lent).view(dtype).view(shape)
+
+
+def _keep(buffer):
+    _spare[buffer.nbytes].append(buffer)
 
 
 def empty_steps(steps, example):

@@ -337,6 +337,20 @@ def test_empty_is_an_ordinary_tensor(shape, dtype):
     assert (got == 3).all()
 
 
+def test_memory_that_was_freed_is_lent_again_and_never_to_two():
+    shape = 1_048_583, 7
+    first = memory.empty(shape)
+    place, view = first.data_ptr(), first[3:]
+    del first
+    second = memory.empty(shape)
+    assert second.data_ptr() != place, "a view still looks at the first one"
+    del view
+    assert memory.empty(shape).data_ptr() == place
+    del second
+    other = memory.empty((1_048_583, 11))  # another size: what was kept is let go of
+    assert not any(memory._spare.values()) and other.data_ptr() != place
+
+
 def test_empty_elsewhere_is_torchs_own():
     assert memory.empty((3, 5), device="meta").device.type == "meta"
 

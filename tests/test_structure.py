@@ -127,6 +127,7 @@ def test_files_stay_small():
 def test_imports_go_one_way():
     below = {
         "memory": set(),
+        "hardware": set(),
         "surrogates": set(),
         "assets": set(),
         "encoding": {"memory"},
