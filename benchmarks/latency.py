@@ -3,11 +3,9 @@
 JupyterLab runs each notebook in a real Chromium (on the PATH); then the first slider of each explorer is moved 20 times
 by keyboard. A move lasts from the key's own time stamp to the first animation frame that shows other pixels. The same
 LIF trace as the playground's, drawn with ``ipywidgets.interact`` as a tutorial would, is measured in the same run.
-Writes benchmarks/results/latency.json and prints the README's table. Needs: pip install --editable ".[browser]".
+Writes benchmarks/results/latency.json and the README's table. Needs: pip install --editable ".[browser]".
 """
 
-import json
-import platform
 import re
 import statistics
 import sys
@@ -15,13 +13,12 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+from measure import ROOT, into_readme, machine, markdown, save
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))
 import lab  # noqa: E402  (tools is a folder of scripts, not a package)
 
 MOVES = 20
-RESULT = ROOT / "benchmarks" / "results" / "latency.json"
 INTERACT = """
 import matplotlib.pyplot as plt
 import torch
@@ -108,14 +105,15 @@ def summary(times):
     }
 
 
-def table(rows):
+def table(content):
     """The rows as Markdown, quickest first."""
-    lines = ["| explorer | notebook | median | 95 of 100 under |", "|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: row["median_ms"]):
-        lines.append(
-            f"| `{row['explorer']}` | {row['notebook']} | {row['median_ms']:.0f} ms | {row['p95_ms']:.0f} ms |"
-        )
-    return "\n".join(lines)
+    return markdown(
+        ["explorer", "notebook", "median", "95 of 100 under"],
+        [
+            [f"`{row['explorer']}`", row["notebook"], f"{row['median_ms']:.0f} ms", f"{row['p95_ms']:.0f} ms"]
+            for row in sorted(content["rows"], key=lambda row: row["median_ms"])
+        ],
+    )
 
 
 def main(names):
@@ -141,11 +139,11 @@ def main(names):
                     print(rows[-1], flush=True)
                 page.close()
         browser.close()
+    content = {**machine(), "rows": rows}
+    print(table(content))
     if not names:
-        about = {"processor": platform.machine(), "python": platform.python_version()}
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    print(table(rows))
+        save("latency", content)
+        into_readme("latency", table(content))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 TEACHERS = (ROOT / "docs" / "teachers.md").read_text(encoding="utf-8")
 CLASS, MEMORY = (
     json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    for name in ("classroom", "memory")
+    for name in ("classroom", "notebook_memory")
 )
 NUMBER = re.compile(r"[\d.]+")
 

@@ -1,7 +1,7 @@
-"""Peak memory of one training step of the CSNN, against T: python benchmarks/peak_memory.py
+"""Peak memory of one training step of the CSNN, against T: python benchmarks/step_memory.py
 
 Each figure is a process of its own: what it holds at most (VmHWM), less what it held before the step. Writes
-benchmarks/results/peak_memory.json and the table of the README. Linux only. Needs the extra ``bench``.
+benchmarks/results/step_memory.json and the table of the README. Linux only. Needs the extra ``bench``.
 """
 
 import json
@@ -60,8 +60,8 @@ def main():
             rows.append({"who": who, "T": steps, **json.loads(run.stdout.splitlines()[-1])})
             print(rows[-1], flush=True)
     content = {**machine(), "rows": rows}
-    save("peak_memory", content)
-    into_readme("peak memory", table(content))
+    save("step_memory", content)
+    into_readme("memory of a step", table(content))
     print(table(content))
 
 

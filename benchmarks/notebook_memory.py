@@ -1,8 +1,8 @@
-"""The most memory that the kernel of each notebook ever held: python benchmarks/memory.py [NOTEBOOK ...]
+"""The most memory that the kernel of each notebook ever held: python benchmarks/notebook_memory.py [NOTEBOOK ...]
 
 Each notebook runs alone, all cells in order, on the bundled digits and with one thread, as in a class; then the
 kernel's own record of its peak (VmHWM: resident, shared libraries included) is read. Writes MiB by notebook into
-benchmarks/results/memory.json, where notebooks that are not named keep theirs. Linux only; needs nbclient.
+benchmarks/results/notebook_memory.json, where notebooks that are not named keep theirs. Linux only; needs nbclient.
 """
 
 import json
@@ -17,7 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "memory.json"
+RESULT = ROOT / "benchmarks" / "results" / "notebook_memory.json"
 
 
 def peak_mib(path):
