@@ -16,7 +16,7 @@ import nbformat
 from measure import ROOT, into_readme, machine, markdown, save
 
 sys.path.append(str(ROOT / "tools"))
-import lab  # noqa: E402  (tools is a folder of scripts, not a package)
+import lab
 
 MOVES = 20
 INTERACT = """

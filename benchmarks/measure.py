@@ -61,8 +61,8 @@ def into_readme(name, text):
     """Put ``text`` where the README says ``<!-- name -->`` ... ``<!-- end of name -->``."""
     path = ROOT / "README.md"
     whole = path.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
     if begin not in whole:
         raise ValueError(f"README.md has no place for {name}: wanted a line {begin.strip()}")
-    changed = re.sub(f"{begin}.*?{end}", lambda _: f"{begin}{text}{end}", whole, flags=re.DOTALL)
+    changed = re.sub(f"{begin}.*?{end}", lambda _: f"{begin}{text}\n{end}", whole, flags=re.DOTALL)
     path.write_text(changed, encoding="utf-8")
