@@ -2,7 +2,11 @@
 
 Per step it does what ``neurons.lif_step`` says, in the same order of operations, so the two are equal to the bit.
 It saves what the backward pass needs and recomputes the surrogate there; results are written in place, step by step.
+On a GPU, where Triton is installed, ``triton_kernels`` does the same in one launch instead of several a step.
 """
+
+import importlib
+import warnings
 
 import torch
 
@@ -21,20 +25,11 @@ class Lif(torch.autograd.Function):
     @staticmethod
     def forward(ctx, current, before, beta, threshold, reset, derivative, out):
         spikes, membrane = out or (empty_steps(len(current), current[0]) for _ in range(2))
-        u = torch.zeros_like(membrane[0]) if before is None else before
-        s = (u > threshold).to(u.dtype)
-        # unbind, not x[t]: indexing a tensor T times costs more than the arithmetic of a small layer
-        for i, u_next, s_next in zip(current.unbind(0), membrane.unbind(0), spikes.unbind(0), strict=True):
-            torch.mul(u, beta, out=u_next)
-            if reset == "zero":
-                u_next.mul_(1 - s)
-            u_next.add_(i)
-            if reset == "subtract":
-                u_next.sub_(s, alpha=threshold)
-            torch.gt(u_next, threshold, out=s_next)
-            u, s = u_next, s_next
+        arguments = current, before, beta, threshold, reset, spikes, membrane
+        if not _fused("forward", current, derivative, *arguments):
+            forward(*arguments)
         ctx.save_for_backward(membrane, spikes if reset == "zero" else None, before)
-        ctx.constants = beta, threshold, derivative
+        ctx.constants = beta, threshold, reset, derivative
         ctx.set_materialize_grads(False)
         return spikes, membrane, membrane.data[-1]
 
@@ -42,21 +37,77 @@ class Lif(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_spikes, grad_membrane, carried):
         membrane, spikes, before = ctx.saved_tensors
-        beta, threshold, derivative = ctx.constants
-        grad = empty_steps(len(membrane), membrane[0])
-        for t in range(len(membrane) - 1, -1, -1):
-            g = grad[t]
-            if grad_spikes is None:
-                g.zero_()
-            else:
-                torch.mul(derivative(membrane[t] - threshold), grad_spikes[t], out=g)
-            if grad_membrane is not None:
-                g.add_(grad_membrane[t])
-            if carried is not None:  # dL/dU[t] as it arrives from step t + 1
-                g.add_(carried)
-            carried = g * beta
-            if spikes is not None and t > 0:
-                carried.mul_(1 - spikes[t - 1])
-        if before is not None and spikes is not None:
-            carried.mul_((before <= threshold).to(carried.dtype))
-        return grad, None if before is None else carried, None, None, None, None, None
+        arguments = (grad_spikes, grad_membrane, carried), membrane, spikes, before, *ctx.constants
+        grads = _fused("backward", membrane, ctx.constants[-1], *arguments) or backward(*arguments)
+        return *grads, None, None, None, None, None
+
+
+def forward(current, before, beta, threshold, reset, spikes, membrane):
+    """Write the ``spikes`` and the ``membrane`` [T, ...] that ``current`` leads to, one step after the other."""
+    u = torch.zeros_like(membrane[0]) if before is None else before
+    s = (u > threshold).to(u.dtype)
+    # unbind, not x[t]: indexing a tensor T times costs more than the arithmetic of a small layer
+    for i, u_next, s_next in zip(current.unbind(0), membrane.unbind(0), spikes.unbind(0), strict=True):
+        torch.mul(u, beta, out=u_next)
+        if reset == "zero":
+            u_next.mul_(1 - s)
+        u_next.add_(i)
+        if reset == "subtract":
+            u_next.sub_(s, alpha=threshold)
+        torch.gt(u_next, threshold, out=s_next)
+        u, s = u_next, s_next
+
+
+def backward(grads, membrane, spikes, before, beta, threshold, reset, derivative):
+    """What reaches the current [T, ...], and what reaches ``before`` [...] (None if that is None).
+
+    grads : of spikes [T, ...], membrane [T, ...] and the last membrane [...], each None where no loss sees it
+    spikes : needed for reset "zero" alone, else None
+    """
+    grad_spikes, grad_membrane, carried = grads
+    grad = empty_steps(len(membrane), membrane[0])
+    for t in range(len(membrane) - 1, -1, -1):
+        g = grad[t]
+        if grad_spikes is None:
+            g.zero_()
+        else:
+            torch.mul(derivative(membrane[t] - threshold), grad_spikes[t], out=g)
+        if grad_membrane is not None:
+            g.add_(grad_membrane[t])
+        if carried is not None:  # dL/dU[t] as it arrives from step t + 1
+            g.add_(carried)
+        carried = g * beta
+        if reset == "zero" and t > 0:
+            carried.mul_(1 - spikes[t - 1])
+    if before is not None and reset == "zero":
+        carried.mul_((before <= threshold).to(carried.dtype))
+    return grad, None if before is None else carried
+
+
+_DEVICES = ("cuda",)  # those that Triton's kernels run on
+_KERNELS = "snn_helpers.triton_kernels"  # imported when a tensor on such a device is seen; None: they do not work here
+
+
+def _fused(name, tensor, derivative, *arguments):
+    """What ``name`` of Triton's kernels returns; None where there is none that fits: the steps are then taken here."""
+    global _KERNELS
+    if _KERNELS is None or tensor.device.type not in _DEVICES or not hasattr(derivative, "kind"):
+        return None
+    try:
+        kernels = importlib.import_module(_KERNELS)
+    except ModuleNotFoundError:  # there is no Triton for every system
+        _KERNELS = None
+        return None
+    try:
+        return getattr(kernels, name)(*arguments)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # no C compiler, a GPU it does not know: Triton raises whatever its tools do
+        _KERNELS = None
+        warnings.warn(
+            f"lif: Triton could not build the kernel that takes all steps at once ({type(error).__name__}: {error}). "
+            "From now on they are taken one by one: the same results, slower. Has this machine a C compiler?",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None

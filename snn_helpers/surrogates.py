@@ -32,6 +32,18 @@ class Surrogate:
         return _Step.apply(x, self.derivative)
 
 
+@dataclass(frozen=True)
+class Derivative:
+    """A derivative with a name: ``kind`` and ``parameter`` say which, for a GPU kernel that must compute it itself."""
+
+    kind: str
+    parameter: float
+    formula: Callable[[torch.Tensor], torch.Tensor] = field(repr=False)
+
+    def __call__(self, x):
+        return self.formula(x)
+
+
 class _Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, derivative):
@@ -53,7 +65,7 @@ def fast_sigmoid(slope=25.0):
         base = x.abs().mul_(slope).add_(1)
         return base.mul_(base).reciprocal_()
 
-    return Surrogate(f"fast_sigmoid(slope={slope:g})", derivative)
+    return _named("fast_sigmoid", "slope", slope, derivative)
 
 
 def sigmoid(slope=25.0):
@@ -64,7 +76,7 @@ def sigmoid(slope=25.0):
         s = torch.sigmoid(x.abs().mul_(-slope))  # symmetric, and small on both sides: 1 - s would lose its tail
         return s.mul_(1 - s).mul_(slope)
 
-    return Surrogate(f"sigmoid(slope={slope:g})", derivative)
+    return _named("sigmoid", "slope", slope, derivative)
 
 
 def atan(alpha=2.0):
@@ -75,7 +87,7 @@ def atan(alpha=2.0):
         base = x * (torch.pi / 2 * alpha)
         return base.mul_(base).add_(1).reciprocal_().mul_(alpha / 2)
 
-    return Surrogate(f"atan(alpha={alpha:g})", derivative)
+    return _named("atan", "alpha", alpha, derivative)
 
 
 def boxcar(width=1.0):
@@ -85,7 +97,11 @@ def boxcar(width=1.0):
     def derivative(x):
         return (x.abs() <= width / 2).to(x.dtype).div_(width)
 
-    return Surrogate(f"boxcar(width={width:g})", derivative)
+    return _named("boxcar", "width", width, derivative)
+
+
+def _named(kind, parameter, value, formula):
+    return Surrogate(f"{kind}({parameter}={value:g})", Derivative(kind, float(value), formula))
 
 
 def _positive(name, parameter, value):

@@ -133,6 +133,7 @@ def test_imports_go_one_way():
         "encoding": {"memory"},
         "data": {"assets"},
         "kernels": {"memory"},
+        "triton_kernels": {"memory"},
         "neurons": {"kernels", "surrogates"},
         "checkpoints": set(),
         "networks": {"assets", "checkpoints", "memory", "neurons", "surrogates"},
