@@ -2,7 +2,6 @@
 
 import importlib.util
 import itertools
-import re
 import subprocess
 import sys
 import types
@@ -130,6 +129,20 @@ def test_every_gradient_that_may_be_absent(site, parts, reset, started):
     assert (got["grad"] != 0).any() and ("grad_before" in got) == started
 
 
+@pytest.mark.parametrize("part", Record._fields)
+def test_a_gradient_that_is_the_same_at_every_step(site, part):
+    """As the sum over time has it: one step in memory, T times."""
+    device, module = site
+    current, weight = (0.5 + randn((7, 3, 5), 1)).to(device).requires_grad_(), randn((3, 5), 2).to(device)
+    grads = []
+    for kernel in (module, None):
+        with mock.patch.multiple(kernels, _DEVICES=(device,), _KERNELS=kernel):
+            total = getattr(neurons.lif(current, beta=0.85, spike=SURROGATES[0]), part).sum(0)
+            grads += torch.autograd.grad(total, current, weight)
+            assert kernels._KERNELS == kernel
+    torch.testing.assert_close(*grads)
+
+
 @settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
@@ -176,12 +189,15 @@ def test_any_layout(site, layout, reset):
 @pytest.mark.parametrize("reset", RESETS)
 def test_results_are_written_where_they_were_asked_for(site, reset):
     current = (0.5 + randn((7, 3, 5), 1)).to(site[0])
-    out = Record(*(torch.full((11, 3, 5), -7.0, device=site[0]) for _ in range(2)))
-    got = run(site, current, out=Record(*(part[2:9] for part in out)), reset=reset)
-    for part, name in zip(out, Record._fields, strict=True):
-        assert torch.equal(part[2:9].cpu(), got[name]), name
-        assert (part[:2] == -7).all() and (part[9:] == -7).all(), "written beside"
-    assert torch.equal(got["membrane"], run(site, current, fused=False, reset=reset)["membrane"])
+    spikes, membrane = (torch.full((n, 3, 5), -7.0, device=site[0]) for n in (11, 22))
+    places = slice(2, 9), slice(4, 18, 2)  # the second has gaps between its steps
+    got = run(site, current, out=Record(spikes[places[0]], membrane[places[1]]), reset=reset)
+    wanted = run(site, current, fused=False, reset=reset)
+    torch.testing.assert_close(got["grad"], wanted["grad"])
+    for part, place, name in zip((spikes, membrane), places, Record._fields, strict=True):
+        assert torch.equal(part[place].cpu(), wanted[name]) and torch.equal(got[name], wanted[name]), name
+        part[place] = -7
+        assert (part == -7).all(), "written beside"
 
 
 def test_results_in_a_place_with_gaps_are_taken_step_by_step(site):
@@ -305,34 +321,44 @@ def test_without_a_gpu_triton_is_not_imported():
 
 
 @pytest.mark.parametrize("reset", RESETS)
-@pytest.mark.parametrize("dtype, arithmetic", [("fp32", "f32"), ("fp64", "f64"), ("bf16", "f32")])
+@pytest.mark.parametrize(
+    "dtype, arithmetic", [(torch.float32, "f32"), (torch.float64, "f64"), (torch.bfloat16, "f32")], ids=str
+)
 def test_a_gpu_would_round_each_operation(reset, dtype, arithmetic, tmp_path, monkeypatch):
-    """Compiled for an A100, which takes no GPU: no multiplication of the forward pass is fused with an addition."""
+    """What is launched, compiled for an A100 (which takes none): no product of the forward pass is fused with a sum."""
     if "nvidia" not in triton.backends.backends:
         pytest.skip("this Triton does not compile for NVIDIA")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    work = {"f32": triton.language.float32, "f64": triton.language.float64}[arithmetic]
-    compiled = load("compiled_kernels", interpret=False)
-    code = ptx(compiled._forward, dtype, before=None, RESET=reset, WORK=work, BLOCK=compiled.BLOCK)
-    assert re.search(rf"mul\.rn\.{arithmetic}", code) and not re.search(rf"fma\.rn\.{arithmetic}", code)
+    module = load("compiled_kernels", interpret=False)
+    current, before = randn((7, 3, 5), 1, dtype), randn((3, 5), 2, dtype)
+    code = ptx(
+        module, "_forward", module.forward, current, before, 0.85, 0.9, reset, *torch.empty(2, 7, 3, 5).to(dtype)
+    )
+    assert f"mul.rn.{arithmetic}" in code and f"fma.rn.{arithmetic}" not in code
+    assert ".param .f64" in code, "beta has lost its last digits"
     for spike in SURROGATES:
-        constants = dict(KIND=spike.derivative.kind, RESET=reset, WORK=work, BLOCK=compiled.BLOCK)
-        assert "st.global" in ptx(compiled._backward, dtype, grad_membrane=None, **constants)
+        grads = current, None, before
+        code = ptx(
+            module, "_backward", module.backward, grads, current, None, before, 0.85, 0.9, reset, spike.derivative
+        )
+        assert "st.global" in code
 
 
-def ptx(kernel, dtype, **constants):
-    """The assembly of a kernel, its tensors of this dtype."""
-
-    def kind(name):
-        if name in constants:
-            return "constexpr"
-        if name in ("beta", "threshold", "parameter"):
-            return "fp64"
-        return "i64" if name in ("steps", "n") or name.endswith("stride") else f"*{dtype}"
-
-    source = triton.compiler.ASTSource(kernel, {name: kind(name) for name in kernel.arg_names}, constants)
+def ptx(module, name, call, *arguments):
+    """The assembly of the kernel of this name, as ``call(*arguments)`` launches it."""
+    kernel = getattr(module, name)
+    with mock.patch.object(module, name, mock.MagicMock()) as launched:
+        assert call(*arguments)
+    given, named = launched.__getitem__.return_value.call_args
+    constants = {name: named.pop(name) for name in kernel.arg_names if name in named}
+    kinds = dict.fromkeys(constants, "constexpr")
+    for parameter, value in zip(kernel.params, given, strict=False):
+        kinds[parameter.name] = parameter.annotation_type or triton.runtime.jit.mangle_type(value)
+        if value is None:
+            constants[parameter.name] = None
+    source = triton.compiler.ASTSource(kernel, {name: kinds[name] for name in kernel.arg_names}, constants)
     target = triton.backends.compiler.GPUTarget("cuda", 80, 32)
-    return triton.compile(source, target=target, options={"enable_fp_fusion": False}).asm["ptx"]
+    return triton.compile(source, target=target, options=named).asm["ptx"]
 
 
 # ---- on a GPU
