@@ -1,0 +1,56 @@
+"""What a network is trained by and judged by: losses and readouts of its output layer.
+
+Losses take the Record of the output layer (spikes [T, B, C]) and labels [B], and return a scalar, a mean over the
+batch. They raise TypeError for something else than a Record, ValueError for other shapes or a label without a neuron.
+"""
+
+import torch.nn.functional as F
+
+
+def spike_count(record):
+    """Spikes of each neuron over all steps, [T, B, C] -> [B, C]. The class with most spikes is the answer."""
+    return record.spikes.sum(0)
+
+
+def count_then_membrane(record):
+    """The spike count, [T, B, C] -> [B, C], and a thousandth of the membrane's sum: it decides between equal counts."""
+    return record.spikes.sum(0) + record.membrane.sum(0) / 1000
+
+
+def ce_rate_loss(record, label):
+    """Cross entropy of the spikes at each step, averaged over steps and batch (snntorch.functional.ce_rate_loss).
+
+    Spikes are 0 or 1, so for C classes it cannot fall below ln(1 + (C - 1)/e): 1.461 for ten.
+    """
+    steps = len(_checked("ce_rate_loss", record, label).spikes)
+    return F.cross_entropy(record.spikes.flatten(0, 1), label.repeat(steps))
+
+
+def ce_count_loss(record, label):
+    """Cross entropy of the spike counts, averaged over the batch (snntorch.functional.ce_count_loss)."""
+    return F.cross_entropy(spike_count(_checked("ce_count_loss", record, label)), label)
+
+
+def mse_rate_loss(record, label):
+    """Mean squared difference between firing rate and one-hot label, over batch and classes.
+
+    A network that never fires scores exactly 1/C: 0.1 for ten classes.
+    """
+    rate = _checked("mse_rate_loss", record, label).spikes.mean(0)
+    return F.mse_loss(rate, F.one_hot(label, rate.shape[-1]).to(rate.dtype))
+
+
+def _checked(name, record, label):
+    if not hasattr(record, "spikes"):
+        raise TypeError(f"{name}: wanted the Record of the output layer, got {type(record).__name__}. Use net(x)[-1].")
+    if record.spikes.ndim != 3 or record.spikes.shape[1:2] != label.shape:
+        raise ValueError(
+            f"{name}: wanted spikes [T, B, C] and labels [B], got {list(record.spikes.shape)} and {list(label.shape)}."
+        )
+    classes = record.spikes.shape[-1]
+    if len(label) and not 0 <= label.min() <= label.max() < classes:
+        raise ValueError(
+            f"{name}: labels must be 0 to {classes - 1}, one of the {classes} output neurons, "
+            f"got {label.min()} to {label.max()}."
+        )
+    return record
