@@ -11,8 +11,13 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         # here, so that --help and a mistyped option do not wait for torch
-        from snn_helpers import commands
+        from snn_helpers import commands, distributed
 
+        if options.command != "train" and distributed.processes() > 1:
+            raise ValueError(
+                f"runs in one process, got {distributed.processes()}. Only train shares its work; call this one "
+                "without torchrun."
+            )
         getattr(commands, options.command)(options)
     except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         sys.exit(f"{options.command}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
@@ -39,7 +44,8 @@ def _parser():
         description="Trains on all 60,000 training digits and judges on all 10,000 test digits. Writes OUT/NAME.json "
         "(settings and figures) and a folder OUT/NAME: checkpoint, weights, accuracy (PNG and .npy), output voltage "
         "and spikes of the first test image (.npy). NAME is SYSTEM-RECIPE-seedN; once a setting is changed, RECIPE is "
-        "'custom'.",
+        "'custom'. On several processes, which divide each batch: torchrun --standalone --nproc-per-node 2 -m "
+        "snn_helpers train ...",
     )
     train.add_argument("system", choices=NETWORKS, help="which network; cnn is trained, then converted to spikes")
     train.add_argument(

@@ -32,7 +32,8 @@ class Checkpoint:
     Parameters
     ----------
     path : the file; it need not exist
-    settings : dict of what decides the run (system, seed, learning rate, ...), of numbers and words
+    settings : dict of what decides the run (system, seed, learning rate, ...), of numbers and words; the number of
+        "processes" is 1 where it is not said
     """
 
     def __init__(self, path, settings):
@@ -59,11 +60,12 @@ class Checkpoint:
                 f"checkpoint: {self.path} is not a checkpoint of this package, or is damaged. Name another file, or "
                 "start anew without --resume."
             ) from error
-        for name in sorted({*settings, *self.settings}):
-            if settings.get(name) != self.settings.get(name):
+        settings, wanted = ({"processes": 1} | given for given in (settings, self.settings))
+        for name in sorted({*settings, *wanted}):
+            if settings.get(name) != wanted.get(name):
                 raise ValueError(
                     f"checkpoint: {self.path} is of a run with {name} {settings.get(name)}, wanted one with "
-                    f"{self.settings.get(name)}. Use its settings, name another file, or start anew without --resume."
+                    f"{wanted.get(name)}. Use its settings, name another file, or start anew without --resume."
                 )
         return state
 

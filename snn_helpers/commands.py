@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from snn_helpers import checkpoints, conversion, data, inputs, networks, recipes, runs, training
+from snn_helpers import checkpoints, conversion, data, distributed, inputs, networks, recipes, runs, training
 from snn_helpers.neurons import beta_from_tau
 
 
@@ -25,24 +25,36 @@ def download(options):
 
 
 def train(options):
+    with distributed.team() as team:
+        _train(options, team)
+
+
+def _train(options, team):
     recipe, name = _recipe(options)
     system = _system(options)
     digits, test = _digits(options, True), _digits(options, False)
-    device = _device(options.device)
+    device = _device(options.device, team)
     stem = f"{system}-{name}-seed{options.seed}"
     folder = options.out / stem
-    folder.mkdir(parents=True, exist_ok=True)
     settings = {"system": system, "recipe": name, "seed": options.seed, **_settings(recipe)}
+    if team.size > 1:  # not said of one, so that a checkpoint of before it could be more stays valid
+        settings["processes"] = team.size
     checkpoint = checkpoints.Checkpoint(folder / "checkpoint.pt", settings)
-    if checkpoint.path.exists() and not options.resume:
-        raise ValueError(
-            f"{folder} holds the checkpoint of an earlier run. Go on from it with --resume, or name another --out."
-        )
-    checkpoints.write(folder / "settings.json", _json(settings))  # a folder that cannot be written to shows at once
+
+    def begin():
+        folder.mkdir(parents=True, exist_ok=True)
+        if checkpoint.path.exists() and not options.resume:
+            raise ValueError(
+                f"{folder} holds the checkpoint of an earlier run. Go on from it with --resume, or name another --out."
+            )
+        checkpoints.write(folder / "settings.json", _json(settings))  # a folder that cannot be written to shows at once
+
+    team.decide(begin)
     with _Log(options.log_dir, recipe) as log:
-        net, record = runs.run(
-            recipe, digits, test, seed=options.seed, device=device, checkpoint=checkpoint, on_step=log
-        )
+        how = dict(seed=options.seed, device=device, checkpoint=checkpoint, on_step=log if team.first else None)
+        net, record = runs.run(recipe, digits, test, team=team, **how)
+    if not team.first:
+        return
     record = {"system": system, "recipe": name, **record}
     about = {
         k: record[k] for k in record if k not in ("history", "train_seconds")
@@ -187,13 +199,13 @@ def _digits(options, train):
     return digits
 
 
-def _device(name):
+def _device(name, team=distributed.Team()):
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(kind for kind in has if has[kind]))
+        name = next(kind for kind in has if has[kind] and not (kind == "mps" and team.size > 1))
     if not has[name]:
         raise ValueError(f"--device {name}: this machine, or this build of torch, has none. Use --device auto.")
-    return torch.device(name)
+    return team.device(name)
 
 
 def _trained(system, recipe, path):

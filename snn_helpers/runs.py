@@ -7,20 +7,22 @@ from itertools import pairwise
 
 import torch
 
-from snn_helpers import __version__, conversion, training
+from snn_helpers import __version__, conversion, distributed, training
 
 IMAGES = 1000  # that the scales of a conversion are read from
 
 
-def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=None, progress=True):
+def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=None, progress=True, team=None):
     """Train by ``recipe`` (recipes.Recipe) and return (network, record); the record holds what a results file holds.
 
     seed : of the initial weights, the order of the digits and all random draws
-    checkpoint, on_step, progress : as in ``training.fit``
+    checkpoint, on_step, progress, team : as in ``training.fit``; what is of a CNN's conversion is in the record of the
+        first process only
 
     Raises KeyboardInterrupt if the training was interrupted; the checkpoint, if there is one, is then of its last
     judgement or epoch.
     """
+    team = team or distributed.Team()
     torch.manual_seed(seed)
     net = recipe.network().to(device)
     history = training.fit(
@@ -42,6 +44,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
         checkpoint=checkpoint,
         on_step=on_step,
         progress=progress,
+        team=team,
     )
     if history.interrupted:
         raise KeyboardInterrupt
@@ -73,7 +76,9 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
     }
     if recipe.test_every:  # a short run, seen closely
         record["history"]["batch_loss"] = [round(loss, 4) for loss in history.loss]
-    if recipe.convert:
+    if team.size > 1:
+        record["settings"]["processes"] = team.size
+    if recipe.convert and team.first:
         record |= _converted(net, train, test, recipe, seed)
     return net, record
 

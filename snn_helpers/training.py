@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from snn_helpers.checkpoints import random_state, set_random_state
 from snn_helpers.data import batches
 from snn_helpers.diagnosis import diagnose
+from snn_helpers.distributed import Team
 from snn_helpers.losses import ce_count_loss, ce_rate_loss, count_then_membrane, mse_rate_loss, spike_count
 
 __all__ = [
@@ -60,6 +61,7 @@ def fit(
     checkpoint=None,
     on_step=None,
     progress=True,
+    team=None,
 ):
     """Train ``net`` in place and return the History.
 
@@ -83,6 +85,9 @@ def fit(
         at the end of each epoch. A run that was killed and resumed ends with the same weights, bit for bit
     on_step : called with the History after each step
     progress : show a progress bar
+    team : distributed.Team of processes that call this with one another, each with the same network. Batches,
+        ``seed`` and History are then of all of them; the loss must be a mean over the batch. Each draws its own
+        random numbers, so ``encode`` draws other ones than in one process. The first one saves and shows the bar
 
     Ctrl-C, or the notebook's stop button, ends it early: the network keeps what it has learnt and the History says
     ``interrupted``. Raises ValueError for epochs, test_every or a batch size under 1, or a learning rate that is not
@@ -93,54 +98,66 @@ def fit(
             raise ValueError(f"fit: {name} must be at least 1, got {value}.")
     if not 0 < lr < math.inf:
         raise ValueError(f"fit: lr (learning rate) must be a number above 0, got {lr}.")
+    team = team or Team()
     device = next(net.parameters()).device
     in_epoch = -(-len(digits.labels) // batch_size)
     optimizer = optimizer(net.parameters(), lr=lr)
     scheduler = schedule(optimizer, epochs * in_epoch) if schedule else None
     parts = {"net": net, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
-    history, order = History(), None
+    history, order, spread = History(), None, team.spread(net)
 
     def save():
         if checkpoint:
             states = {name: part.state_dict() for name, part in parts.items()}
-            checkpoint.save({**states, "random": random_state(device), "history": asdict(history), "order": order})
+            random = team.gather(random_state(device))
+            state = {**states, "random": random, "history": asdict(history), "order": order}
+
+            def write():
+                checkpoint.save(state)
+                team.saved = len(history.loss)
+
+            team.decide(write)
+            team.saved = len(history.loss)
 
     with (
-        _seeded(seed, device),
+        _seeded(team.seed(seed), device),
         _without_denormals(),
-        tqdm(total=epochs * in_epoch, disable=not progress, unit="batch") as bar,
+        tqdm(total=epochs * in_epoch, disable=not (progress and team.first), unit="batch") as bar,
     ):
-        if saved := checkpoint and checkpoint.load():
+        if saved := checkpoint and team.decide(checkpoint.load):
             for name, part in parts.items():
                 part.load_state_dict(saved[name])
-            set_random_state(saved["random"], device)
+            set_random_state(team.own(saved["random"]), device)
             history, order = History(**saved["history"]), saved["order"]
+            team.saved = len(history.loss)
         bar.update(len(history.loss))
         try:
             for epoch in range(len(history.epoch_end), epochs):
                 done = len(history.loss) - epoch * in_epoch
                 if done == 0:
-                    order = torch.randint(2**62, ()).item()
+                    order = team.decide(lambda: torch.randint(2**62, ()).item())
                     history.seconds.append(0.0)
                 todo = batches(digits, batch_size, shuffle=True, seed=order, device=device)
                 for images, labels in islice(todo, done, None):
                     start = time.perf_counter()
+                    images, labels, weight = team.share(images, labels)
                     net.train()
                     optimizer.zero_grad()
                     with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
-                        value = loss(_output(net, encode(augment(images) if augment else images)), labels)
+                        output = _output(spread, encode(augment(images) if augment else images))
+                        value = loss(output, labels) * weight
                     value.backward()
                     optimizer.step()
                     if scheduler:
                         scheduler.step()
-                    history.loss.append(value.item())
+                    history.loss.append(team.total(value.item()))
                     history.seconds[-1] += time.perf_counter() - start
                     ended = len(history.loss) == (epoch + 1) * in_epoch
                     if ended:
                         history.epoch_end.append(len(history.loss))
                     if ended or (test_every and (len(history.loss) - 1) % test_every == 0):
                         if test:
-                            how = dict(readout=readout, seed=seed, precision=precision)
+                            how = dict(readout=readout, seed=team.seed(seed), precision=precision, team=team)
                             history.test_accuracy.append(accuracy(net, test, encode, **how))
                             history.test_step.append(len(history.loss))
                         save()
@@ -169,10 +186,16 @@ def scores(net, digits, encode, *, readout=spike_count, batch_size=500, seed=0, 
     return torch.cat(parts).cpu()
 
 
-def accuracy(net, digits, encode, **how):
-    """The share of all ``digits`` that ``net`` names rightly, ``how`` as in ``scores``; ties go to the lower class."""
-    answers = scores(net, digits, encode, **how).argmax(-1)
-    return (answers == digits.labels).double().mean().item()
+def accuracy(net, digits, encode, *, team=None, **how):
+    """The share of all ``digits`` that ``net`` names rightly, ``how`` as in ``scores``; ties go to the lower class.
+
+    The processes of a ``team`` (distributed.Team), if there is one, judge a part each.
+    """
+    team = team or Team()
+    part, right = team.part(digits), 0
+    if len(part.labels):
+        right = (scores(net, part, encode, **how).argmax(-1) == part.labels).sum().item()
+    return team.total(right) / len(digits.labels)
 
 
 def _scores(net, x, readout):

@@ -88,3 +88,22 @@ def drive():
         return statistics.median(times)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """A folder with MNIST's four files, of 211 and 97 digits."""
+    import gzip
+
+    import numpy as np
+
+    from snn_helpers import data
+
+    folder = tmp_path_factory.mktemp("few")
+    for part, train, count in ("train", True, 211), ("t10k", False, 97):
+        digits = data.mnist(train, root="bundled")
+        for kind, array in ("images-idx3", digits.images[:count]), ("labels-idx1", digits.labels[:count]):
+            axes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+            content = bytes([0, 0, 8, array.ndim]) + axes + array.numpy().astype(np.uint8).tobytes()
+            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
+    return folder

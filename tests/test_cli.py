@@ -1,6 +1,5 @@
 """The command line: what a wrong call says, what a run leaves, and that a killed run can go on."""
 
-import gzip
 import json
 import os
 import signal
@@ -23,19 +22,6 @@ def fails(capsys, *arguments):
     message = capsys.readouterr().err if isinstance(stop.value.code, int) else stop.value.code
     assert len(message.strip().splitlines()) == 1, message
     return message
-
-
-@pytest.fixture(scope="session")
-def few(tmp_path_factory):
-    """A folder with MNIST's four files, of 211 and 97 digits."""
-    folder = tmp_path_factory.mktemp("few")
-    for part, train, count in ("train", True, 211), ("t10k", False, 97):
-        digits = data.mnist(train, root="bundled")
-        for kind, array in ("images-idx3", digits.images[:count]), ("labels-idx1", digits.labels[:count]):
-            axes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-            content = bytes([0, 0, 8, array.ndim]) + axes + array.numpy().astype(np.uint8).tobytes()
-            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
-    return folder
 
 
 @pytest.mark.parametrize(
