@@ -177,6 +177,8 @@ def team():
         yield Team()
         return
     store, rank, size = next(dist.rendezvous("env://"))
+    # what torchrun starts anew (--max-restarts) would else find the addresses of those that have ended
+    store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     group = Processes(store)

@@ -202,17 +202,22 @@ def gone(pid):
     return False
 
 
-def stop(run, checkpoint, number, rank=None):
-    """Once it has saved twice, send the signal to a process of the run, or to torchrun; return what it says then."""
+def strike(run, checkpoint, number, rank=None):
+    """Once it has saved twice, send the signal to a process of the run, or to torchrun; return their ids."""
     for _ in range(2):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         while run.poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
             time.sleep(0.01)
     pids = processes(run)
+    assert len(pids) == 3, "it was over before it could be stopped"
     os.kill(run.pid if rank is None else pids[rank], number)
+    return pids
+
+
+def stopped(run, pids, checkpoint):
+    """What a run says that was stopped: all of it has ended, and the checkpoint that it names is whole."""
     _, errors = run.communicate()
-    assert run.returncode not in (0, None), "it was over before it could be stopped"
-    assert len(pids) == 3 and all(map(gone, pids.values()))
+    assert run.returncode != 0 and all(map(gone, pids.values()))
     ends = torch.load(checkpoint, weights_only=True)["state"]["history"]["epoch_end"]
     assert ends[-1] < 16 * 11
     [line] = said(errors)
@@ -225,14 +230,23 @@ def stop(run, checkpoint, number, rank=None):
 def test_a_run_interrupted_killed_and_resumed_ends_with_the_weights_of_one_that_was_not(few, tmp_path):
     killed = tmp_path / "killed"
     checkpoint = killed / NAME / "checkpoint.pt"
+    lost = "train: stopped, for another of its 3 processes ended, or torchrun was told to stop"
     with train(3, few, tmp_path / "whole", *SLOW) as whole:
-        assert stop(train(3, few, killed, *SLOW), checkpoint, signal.SIGINT).startswith("train: interrupted. ")
-        for rank in 1, 0:
-            run = train(3, few, killed, *SLOW, "--resume")
-            words = "train: stopped, for another of its 3 processes ended, or torchrun was told to stop"
-            assert stop(run, checkpoint, signal.SIGKILL, rank).startswith(words)
-        out, errors = train(3, few, killed, *SLOW, "--resume").communicate()
-        assert "of 97 test digits after 16 epochs" in out, errors
+        run = train(3, few, killed, *SLOW)
+        pids = strike(run, checkpoint, signal.SIGINT)
+        assert stopped(run, pids, checkpoint).startswith("train: interrupted. ")
+
+        run = train(3, few, killed, *SLOW, "--resume")
+        pids = strike(run, checkpoint, signal.SIGKILL, rank=1)
+        assert stopped(run, pids, checkpoint).startswith(lost)
+
+        again = "--data-dir", few, "--out", killed, "--resume"
+        run = torchrun(3, "--max-restarts", "1", "-m", "snn_helpers", "train", *SLOW, *again)
+        strike(run, checkpoint, signal.SIGKILL, rank=0)
+        out, errors = run.communicate()
+        assert run.returncode == 0 and "of 97 test digits after 16 epochs" in out, errors
+        assert len(said(errors)) == 1 and said(errors)[0].startswith(lost)
+
         _, errors = whole.communicate()
         assert whole.returncode == 0, errors
     files = [(tmp_path / part / NAME / "weights.safetensors").read_bytes() for part in ("whole", "killed")]
