@@ -105,9 +105,9 @@ class SNN(nn.Module):
             check_finite(membrane)
 
     def _room(self, x):
-        """How many steps to take at once, so that the widest layer's take about 8 MB, and where to write them all.
+        """How many steps to take at once, and where to write them all; one image shows how wide the layers are.
 
-        One image goes through the layers to show how wide they are and how they lie in memory.
+        The widest layer's take about 8 MB, so that they stay in a processor's cache; a GPU wants more work at a time.
         """
         shown, wholes = x[:1, :1], []
         widest = shown.numel()
@@ -118,7 +118,8 @@ class SNN(nn.Module):
                 room = (empty_steps(x.shape[0] * x.shape[1], shown[0, 0]) for _ in Record._fields)
                 wholes.append(Record(*(whole.unflatten(0, x.shape[:2]) for whole in room)))
                 widest = max(widest, shown.numel())
-        return max(1, 2_000_000 // (widest * x.shape[1])), wholes
+        at_once = 2_000_000 if x.device.type == "cpu" else 100_000_000
+        return max(1, at_once // (widest * x.shape[1])), wholes
 
     def _current(self, i, x):
         """What layer i makes of x [t, B, ...]: time folded into the batch, for it has no state."""
