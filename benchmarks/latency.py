@@ -105,7 +105,7 @@ def summary(times):
     }
 
 
-def table(content):
+def text(content):
     """The rows as Markdown, quickest first."""
     return markdown(
         ["explorer", "notebook", "median", "95 of 100 under"],
@@ -140,10 +140,10 @@ def main(names):
                 page.close()
         browser.close()
     content = {**machine(), "rows": rows}
-    print(table(content))
+    print(text(content))
     if not names:
         save("latency", content)
-        into_readme("latency", table(content))
+        into_readme("latency", text(content))
 
 
 if __name__ == "__main__":

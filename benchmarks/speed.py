@@ -198,7 +198,7 @@ def imports():
     return interleaved(works)
 
 
-def table(content):
+def text(content):
     """The rows as Markdown: milliseconds of ours, and how many times as long the others take."""
     others = "snnTorch", "SpikingJelly", "Norse"
     header = ["work", "T", "ours", "in bfloat16", *others, "ours above the floor"]
@@ -224,8 +224,8 @@ def main():
     content["time_against_steps"] = against_time()
     content["import_seconds"] = imports()
     save("speed", content)
-    into_readme("speed", table(content))
-    print(table(content), f"\n{time.time() - start:.0f} s")
+    into_readme("speed", text(content))
+    print(text(content), f"\n{time.time() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def held(what):
     return int(re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
-def table(content):
+def text(content):
     rows = []
     for who in WHO:
         found = [row for row in content["rows"] if row["who"] == who]
@@ -61,8 +61,8 @@ def main():
             print(rows[-1], flush=True)
     content = {**machine(), "rows": rows}
     save("step_memory", content)
-    into_readme("memory of a step", table(content))
-    print(table(content))
+    into_readme("memory of a step", text(content))
+    print(text(content))
 
 
 if __name__ == "__main__":

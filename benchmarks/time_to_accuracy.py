@@ -15,6 +15,7 @@ from snntorch import functional, surrogate
 from torch import nn
 
 from snn_helpers import data, networks, recipes, training
+from snn_helpers.hardware import best_precision
 
 GOAL = recipes.published("csnn")["test_accuracy"]
 EVERY = 50
@@ -81,7 +82,7 @@ def fast(train, test, seed):
                 raise Reached
 
     how = dict(epochs=recipe.epochs, batch_size=recipe.batch_size, lr=recipe.lr, schedule=recipe.schedule)
-    how |= dict(optimizer=recipe.optimizer, augment=recipe.augment, precision=recipe.precision, readout=recipe.readout)
+    how |= dict(optimizer=recipe.optimizer, augment=recipe.augment, precision=best_precision(), readout=recipe.readout)
     encode = partial(recipe.encode, recipe.steps)
     try:
         training.fit(net, train, encode, recipe.loss, seed=seed, test=test, test_every=EVERY, on_step=look, **how)
@@ -90,7 +91,7 @@ def fast(train, test, seed):
     return seen
 
 
-def sentence(content):
+def text(content):
     slow, quick = (content[name][-1] for name in ("published", "fast"))
     return (
         f"Training until {GOAL:.2%} of the 10,000 test digits are read rightly: {slow[0] / 60:.0f} minutes by the "
@@ -106,8 +107,8 @@ def main():
     save("time_to_accuracy", content)
     if content["published"][-1][1] < GOAL:
         raise SystemExit("the published recipe did not get there in its one epoch; the seed is not to blame for ours")
-    into_readme("time to accuracy", sentence(content))
-    print(sentence(content))
+    into_readme("time to accuracy", text(content))
+    print(text(content))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from snn_helpers import checkpoints, conversion, data, distributed, inputs, networks, recipes, runs, training
+from snn_helpers.hardware import best_precision
 from snn_helpers.neurons import beta_from_tau
 
 
@@ -36,7 +37,7 @@ def _train(options, team):
     device = _device(options.device, team)
     stem = f"{system}-{name}-seed{options.seed}"
     folder = options.out / stem
-    settings = {"system": system, "recipe": name, "seed": options.seed, **_settings(recipe)}
+    settings = {"system": system, "recipe": name, "seed": options.seed, **_settings(recipe, device)}
     if team.size > 1:  # not said of one, so that a checkpoint of before it could be more stays valid
         settings["processes"] = team.size
     checkpoint = checkpoints.Checkpoint(folder / "checkpoint.pt", settings)
@@ -177,7 +178,7 @@ def _recipe(options):
     return dataclasses.replace(recipe, **changed), "custom" if changed else options.recipe
 
 
-def _settings(recipe):
+def _settings(recipe, device):
     """What decides a run, as numbers and words: two runs that agree in it can go on from each other's checkpoint."""
     net = recipe.network()
     return {
@@ -185,7 +186,7 @@ def _settings(recipe):
         "loss": recipe.loss.__name__,
         "neuron": net.extra_repr(),
         "parameters": sum(p.numel() for p in net.parameters()),
-        "precision": str(recipe.precision),
+        "precision": str(recipe.precision or best_precision(device)),
     }
 
 

@@ -30,7 +30,7 @@ class Recipe:
     steps: int = 1
     optimizer: Callable = torch.optim.Adam
     schedule: Callable | None = None
-    precision: torch.dtype = torch.float32
+    precision: torch.dtype | None = torch.float32  # None: bfloat16 where the processor has it (hardware.best_precision)
     augment: Callable | None = None
     test_every: int | None = None
     readout: Callable = training.spike_count
@@ -148,7 +148,7 @@ RECIPES = {
             batch_size=32,
             lr=1.5e-3,
             schedule=one_cycle,
-            precision=torch.bfloat16,
+            precision=None,
             test_every=200,
             about={
                 "source": "ours; chosen on the last 5,000 training images",

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 
 from snn_helpers import __version__, conversion, distributed, training
+from snn_helpers.hardware import best_precision
 
 IMAGES = 1000  # that the scales of a conversion are read from
 
@@ -23,6 +24,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
     judgement or epoch.
     """
     team = team or distributed.Team()
+    precision = recipe.precision or best_precision(device)
     torch.manual_seed(seed)
     net = recipe.network().to(device)
     history = training.fit(
@@ -40,7 +42,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
         schedule=recipe.schedule,
         augment=recipe.augment,
         readout=recipe.readout,
-        precision=recipe.precision,
+        precision=precision,
         checkpoint=checkpoint,
         on_step=on_step,
         progress=progress,
@@ -67,7 +69,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
             **recipe.about,
             "batch_size": recipe.batch_size,
             "lr": recipe.lr,
-            "precision": str(recipe.precision).removeprefix("torch."),
+            "precision": str(precision).removeprefix("torch."),
             "layer": net.extra_repr(),
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "snn_helpers": __version__},

@@ -13,15 +13,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from measure import load
 
 from snn_helpers.exercises.core import EXERCISES
 
 ROOT = Path(__file__).parents[1]
 TEACHERS = (ROOT / "docs" / "teachers.md").read_text(encoding="utf-8")
-CLASS, MEMORY = (
-    json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    for name in ("classroom", "notebook_memory")
-)
+CLASS, MEMORY = load("classroom"), load("notebook_memory")
 NUMBER = re.compile(r"[\d.]+")
 
 
@@ -107,3 +105,19 @@ def test_a_class_that_is_broken_off_leaves_no_process_and_no_file(end, tmp_path)
     assert run.wait(60) != 0
     assert started() == []
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.parametrize(
+    "script, place",
+    [
+        ("latency", "latency"),
+        ("speed", "speed"),
+        ("step_memory", "memory of a step"),
+        ("time_to_accuracy", "time to accuracy"),
+    ],
+)
+def test_the_readme_says_what_was_measured(script, place):
+    module = pytest.importorskip(script, exc_type=ImportError)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    printed = re.search(f"<!-- {place} -->\n(.*?)<!-- end of {place} -->", readme, re.S)[1]
+    assert printed == module.text(load(script)) + "\n"

@@ -152,3 +152,12 @@ def test_one_cycle_goes_up_and_down_however_short_the_run(steps):
         optimizer.step()
         schedule.step()
     assert rates[0] < 0.1 and (steps < 2 or max(rates) > 0.4) and (steps < 3 or rates[-1] < 0.01)
+
+
+def test_a_run_says_which_precision_it_chose(monkeypatch):
+    few = data.Digits(torch.randint(256, (8, 28, 28), dtype=torch.uint8), torch.arange(8), "")
+    recipe = dataclasses.replace(recipes.RECIPES["csnn"]["fast"], epochs=1, steps=2, test_every=None)
+    for chosen in torch.float32, torch.bfloat16:
+        monkeypatch.setattr(runs, "best_precision", lambda device, chosen=chosen: chosen)
+        record = runs.run(recipe, few, few, seed=0, progress=False)[1]
+        assert record["settings"]["precision"] == str(chosen).removeprefix("torch.")
