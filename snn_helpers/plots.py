@@ -146,10 +146,14 @@ def heatmap(values, ax=None, *, threshold=None, label="membrane U", **style):
 
 def bars(values, ax=None, *, highlight=None, **style):
     """One bar a class: counts or rates [C]; the bar ``highlight`` is green and hatched."""
-    ax, values = _axes(ax), _array(values)
-    drawn = ax.bar(np.arange(len(values)), values, **{"color": COLORS["membrane"], **style})
-    if highlight is not None:
-        drawn[highlight].set(color=COLORS["target"], hatch="//", edgecolor="white")
+    ax, values = _axes(ax), _array(values).astype(float)
+    edges = (np.arange(len(values))[:, None] + [-0.4, 0.4]).ravel()
+    chosen = np.arange(len(values)) == (-1 if highlight is None else highlight)
+    green = {"color": COLORS["target"], "hatch": "//", "edgecolor": "white"}
+    for which, look in (~chosen, {"color": COLORS["membrane"], **style}), (chosen, green):
+        heights = np.full(2 * len(values) - 1, np.nan)  # what is not a number is a gap: two patches, not ten
+        heights[::2][which] = values[which]
+        ax.stairs(heights, edges, fill=True, **look)
     ax.set(xticks=np.arange(len(values)), xlabel="class")
     return ax
 

@@ -1,6 +1,5 @@
 """The pages for people say what benchmarks/results says; the plan is complete; a class that ends leaves nothing."""
 
-import json
 import os
 import re
 import shutil
