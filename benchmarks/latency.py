@@ -129,8 +129,8 @@ def main(names):
         plain.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(plain, folder / "interact.ipynb")
         browser = driver.chromium.launch(executable_path=lab.chromium(), args=lab.FLAGS)
-        with lab.jupyterlab(folder) as address:
-            for name in ["interact.ipynb", *(names or sorted(p.name for p in folder.glob("[0-9]*.ipynb")))]:
+        for name in ["interact.ipynb", *(names or sorted(p.name for p in folder.glob("[0-9]*.ipynb")))]:
+            with lab.jupyterlab(folder) as address:  # a server each: no kernel of an earlier notebook beside it
                 page = browser.new_page(viewport={"width": 1280, "height": 1000})
                 lab.run_all(page, address(name))
                 for explorer, control in explorers(page):

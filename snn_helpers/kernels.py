@@ -46,12 +46,14 @@ def forward(current, before, beta, threshold, reset, spikes, membrane):
     """Write the ``spikes`` and the ``membrane`` [T, ...] that ``current`` leads to, one step after the other."""
     u = torch.zeros_like(membrane[0]) if before is None else before
     s = (u > threshold).to(u.dtype)
+    silent = torch.empty_like(s)
     # unbind, not x[t]: indexing a tensor T times costs more than the arithmetic of a small layer
     for i, u_next, s_next in zip(current.unbind(0), membrane.unbind(0), spikes.unbind(0), strict=True):
         torch.mul(u, beta, out=u_next)
-        if reset == "zero":
-            u_next.mul_(1 - s)
-        u_next.add_(i)
+        if reset == "zero":  # times 0 or 1 is exact, so multiplying and adding at once rounds no differently
+            torch.addcmul(i, u_next, torch.le(u, threshold, out=silent), out=u_next)
+        else:
+            u_next.add_(i)
         if reset == "subtract":
             u_next.sub_(s, alpha=threshold)
         torch.gt(u_next, threshold, out=s_next)
