@@ -22,12 +22,11 @@ site: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
 
-# this package beside snnTorch, SpikingJelly and Norse, into benchmarks/results and the README; an hour, on a quiet machine
+# this package beside snnTorch, SpikingJelly and Norse, into benchmarks/results and the README; a quarter of an hour
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/step_memory.py
-	$(BIN)/python benchmarks/time_to_accuracy.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

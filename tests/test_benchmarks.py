@@ -112,7 +112,6 @@ def test_a_class_that_is_broken_off_leaves_no_process_and_no_file(end, tmp_path)
         ("latency", "latency"),
         ("speed", "speed"),
         ("step_memory", "memory of a step"),
-        ("time_to_accuracy", "time to accuracy"),
     ],
 )
 def test_the_readme_says_what_was_measured(script, place):
