@@ -206,11 +206,15 @@ def text(content):
     for row in content["rows"]:
         seconds = row["seconds"]
         ours = seconds["ours"]
-        half = f"{1000 * seconds['ours, bfloat16']:.0f} ms" if "ours, bfloat16" in seconds else ""
+        half = _ms(seconds["ours, bfloat16"]) if "ours, bfloat16" in seconds else ""
         ratios = [f"{seconds[who] / ours:.1f} x" if who in seconds else "" for who in others]
         above = f"{ours / seconds['floor']:.2f} x" if "floor" in seconds else ""
-        lines.append([row["work"], row["T"], f"{1000 * ours:.3g} ms", half, *ratios, above])
+        lines.append([row["work"], row["T"], _ms(ours), half, *ratios, above])
     return markdown(header, lines)
+
+
+def _ms(seconds):
+    return f"{1000 * seconds:,.{0 if seconds >= 0.1 else 1}f} ms"
 
 
 def main():
