@@ -51,10 +51,9 @@ class SNN(nn.Module):
 
     def forward(self, x):
         _check(x)
-        first, states = self._first(x), [None] * len(self.layers)
+        first, states, parts = self._first(x), [None] * len(self.layers), []
         if not self.checkpoint:
             return self._records(x, first, states)
-        parts = []
         for some in x.split(self.checkpoint):
             *record, states = recomputed(self._forgetful, some, first, states, use_reentrant=False)
             parts.append(record)
@@ -62,7 +61,8 @@ class SNN(nn.Module):
 
     def _forgetful(self, x, first, states):
         states = list(states)
-        return *self._records(x, first, states)[-1], states
+        output = self._records(x, first, states)[-1]
+        return *output, [state.clone() for state in states]  # views, which would keep all steps alive
 
     def _records(self, x, first, states):
         steps, wholes = self._room(x)
