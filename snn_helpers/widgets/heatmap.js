@@ -115,7 +115,8 @@ export function heatmap(parent, get) {
     Object.assign(picture, { width: meta.steps, height: lines });
     picture.getContext("2d").putImageData(image, 0, 0);
     const label = count < rows.length ? `rows ${from} to ${from + count - 1} of ${rows.length}` : "neuron";
-    axes(context, box, colors, { x: [0, meta.steps], y: [from + count, from], ylabel: label, title: "membrane U; outlined: above the threshold", xticks: [] });
+    const title = box.width < 300 ? "membrane U" : "membrane U; outlined: above the threshold";
+    axes(context, box, colors, { x: [0, meta.steps], y: [from + count, from], ylabel: label, title, xticks: [] });
     context.imageSmoothingEnabled = false;
     context.drawImage(picture, box.left, box.top, box.width, box.height);
     outline(context, above, lines, thick, colors);

@@ -71,10 +71,10 @@ class Panel(Explorer):
         self._redraw = None
         self.headline = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
+        for control in controls.values():  # before the boxes are tied to them: the picture goes first
+            control.observe(lambda _: self.update(), "value")
         rows = ipywidgets.Box([_row(c) for c in controls.values()], layout=ipywidgets.Layout(flex_flow="row wrap"))
         super().__init__([rows, self.headline, self.image], strip=strip, sentence=sentence)
-        for control in controls.values():
-            control.observe(lambda _: self.update(), "value")
         self.update()
 
     def values(self):
@@ -94,7 +94,7 @@ class Panel(Explorer):
             self.image.value = self._redraw.png()
         except Exception as error:
             text = f"⚠ {type(error).__name__}: {error}"
-        self.headline.value = f'<div aria-live="polite"><b>{html.escape(text)}</b></div>'
+        self.headline.value = f'<div aria-live="polite" style="line-height: 1.4"><b>{html.escape(text)}</b></div>'
 
 
 class InBrowser(Explorer):
