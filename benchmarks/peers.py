@@ -28,6 +28,17 @@ LAYERS = {
 }
 
 
+def jelly_neuron():
+    """The neuron of this comparison in SpikingJelly."""
+    return neuron.LIFNode(
+        tau=1 / (1 - BETA),
+        decay_input=False,
+        detach_reset=True,
+        surrogate_function=jelly_surrogate.ATan(alpha=2.0),
+        step_mode="m",
+    )
+
+
 class Ours(nn.Module):
     """This package; ``precision`` as in training.fit."""
 
@@ -74,14 +85,7 @@ class SpikingJelly(nn.Module):
         super().__init__()
         parts = []
         for weights in copy.deepcopy(layers):
-            node = neuron.LIFNode(
-                tau=1 / (1 - BETA),
-                decay_input=False,
-                detach_reset=True,
-                surrogate_function=jelly_surrogate.ATan(alpha=2.0),
-                step_mode="m",
-            )
-            parts += [layer.SeqToANNContainer(weights), node]
+            parts += [layer.SeqToANNContainer(weights), jelly_neuron()]
         self.net = nn.Sequential(*parts)
         self.encoder = jelly_encoding.PoissonEncoder(step_mode="m")
 

@@ -14,11 +14,9 @@ import numpy as np
 import snntorch
 import torch
 from measure import interleaved, into_readme, machine, markdown, save
-from peers import BETA, LAYERS, Norse, Ours, SnnTorch, SpikingJelly, loss_of, must_agree
+from peers import BETA, LAYERS, Norse, Ours, SnnTorch, SpikingJelly, jelly_neuron, loss_of, must_agree
 from snntorch import spikegen, surrogate
 from spikingjelly.activation_based import encoding as jelly_encoding
-from spikingjelly.activation_based import neuron
-from spikingjelly.activation_based import surrogate as jelly_surrogate
 
 from snn_helpers import data, encoding, hardware, neurons, surrogates
 
@@ -107,13 +105,7 @@ def neuron_alone():
     """[100, 128, 1024], forward, and forward with backward."""
     current = (torch.randn(100, BATCH, 1024) * 0.5 + 0.3).requires_grad_()
     leaky = snntorch.Leaky(beta=BETA, reset_mechanism="zero", spike_grad=surrogate.atan(alpha=2.0))
-    node = neuron.LIFNode(
-        tau=1 / (1 - BETA),
-        decay_input=False,
-        detach_reset=True,
-        surrogate_function=jelly_surrogate.ATan(alpha=2.0),
-        step_mode="m",
-    )
+    node = jelly_neuron()
 
     def ours():
         return neurons.lif(current, beta=BETA, reset="zero", spike=surrogates.atan(2.0)).spikes
