@@ -94,7 +94,7 @@ class Panel(Explorer):
             self.image.value = self._redraw.png()
         except Exception as error:
             text = f"⚠ {type(error).__name__}: {error}"
-        self.headline.value = f'<div aria-live="polite" style="line-height: 1.4"><b>{html.escape(text)}</b></div>'
+        self.headline.value = f'<div aria-live="polite" style="line-height: normal"><b>{html.escape(text)}</b></div>'
 
 
 class InBrowser(Explorer):
