@@ -160,7 +160,7 @@ def test_a_picture_redrawn_in_part_is_the_whole_picture(explorer):
         else:
             control.value = control.max
         shown, whole = (
-            np.asarray(Image.open(io.BytesIO(png))).astype(int)
+            np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
             for png in (p.image.value, plots.png(p.figure, live=True))
         )
         assert shown.shape == whole.shape and whole.min() == 0

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from snn_helpers import data, networks, plots
 from snn_helpers.encoding import poisson
-from snn_helpers.widgets.panel import Panel, slider
+from snn_helpers.widgets.panel import Panel, round_limits, slider
 
 
 def vote_explorer(net=None, digits=None, *, steps=50):
@@ -120,4 +120,5 @@ def race(spikes, ax, label):
     for neuron in {leader, leader if label is None else label}:
         ax.text(len(counts) - 1, counts[-1, neuron], f" {neuron}", va="center", fontweight="bold")
     ax.locator_params(axis="y", nbins=3, integer=True)
-    ax.set(xlabel="time step", ylabel="spikes so far", ylim=(-0.5, max(5, counts.max()) * 1.05), title="the vote race")
+    _, top = round_limits(0, max(5, counts.max()), 3, integer=True)
+    ax.set(xlabel="time step", ylabel="spikes so far", ylim=(-0.02 * top, 1.05 * top), title="the vote race")

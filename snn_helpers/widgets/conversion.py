@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from snn_helpers import conversion, data, plots, recipes, training
 from snn_helpers.encoding import direct, poisson
-from snn_helpers.widgets.panel import Panel, choice, slider
+from snn_helpers.widgets.panel import Panel, choice, round_limits, slider
 
 INPUTS = {"constant": direct, "Poisson": poisson, "Poisson, threshold 2.5": partial(poisson, gain=1 / 2.5)}
 RATES = {"constant": 1.0, "Poisson": 1.0, "Poisson, threshold 2.5": 1 / 2.5}  # what is left of a pixel, on average
@@ -121,7 +121,7 @@ def activation_explorer(cnn=None, digits=None, *, longest=100):
 
     def scatter(ax, *place):
         a, rate, half = compare(*place)
-        relu, top = np.array([0.0, 1.0, 1.0]), max(1.0, a.max().item())
+        relu, (_, top) = np.array([0.0, 1.0, 1.0]), round_limits(0, max(1.0, a.max().item()))
         ax.fill_between([0, 1, top], relu - half, relu + half, color="0.88", linewidth=0)
         ax.plot([0, 1, top], relu, **plots.LINES["target"])
         shown = (a > 0) | (rate > 0)
@@ -135,7 +135,8 @@ def activation_explorer(cnn=None, digits=None, *, longest=100):
         axes["scatter"].set_title(f"layer {layer + 1}, T = {steps}")
         plots.image(digits.images[index], axes["image"]).set_title(f"a {digits.labels[index]}")
         axes["error"].stairs(*np.histogram(error[error != 0], bins=41), fill=True, color=plots.COLORS["membrane"])
-        axes["error"].set(xlabel="rate - activation", yticks=[], title="errors other than 0")
+        limits = round_limits(error.min(), error.max(), symmetric=True)
+        axes["error"].set(xlabel="rate - activation", xlim=limits, yticks=[], title="errors other than 0")
         axes["error"].locator_params(axis="x", nbins=4)
         return (
             f"layer {layer + 1} after {steps} steps: root mean square error {error.square().mean().sqrt():.3f} · "

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from snn_helpers import data, plots, recipes, training
 from snn_helpers.encoding import poisson
 from snn_helpers.neurons import lif
-from snn_helpers.widgets.panel import Panel, choice, slider
+from snn_helpers.widgets.panel import Panel, choice, round_limits, slider
 
 NOISE, DROP, DEAD = (0.0, 0.1, 0.2, 0.3), (0.0, 0.25, 0.5, 0.75), (0.0, 0.2, 0.4, 0.6)
 _SPIKING, _PLAIN = dict(color=plots.COLORS["membrane"]), dict(color=plots.COLORS["input"], linestyle="--")
@@ -45,7 +45,11 @@ def hidden_explorer(net=None, digits=None, *, steps=25):
         plots.signed_image(weight[neuron], axes["weights"]).set_title(f"weights of neuron {neuron}")
         plots.image(digits.images[index], axes["image"]).set_title(f"a {label}")
         plots.membrane(record, axes["membrane"], threshold=net.neuron["threshold"])
-        axes["membrane"].set(title=f"{record.spikes.sum():.0f} spikes in {steps} steps", xticks=(0, steps - 1))
+        axes["membrane"].set(
+            title=f"{record.spikes.sum():.0f} spikes in {steps} steps",
+            xticks=(0, steps - 1),
+            ylim=round_limits(record.membrane.min(), record.membrane.max().clamp(min=net.neuron["threshold"])),
+        )
         plots.bars(rates[:, neuron], axes["rates"], highlight=label)
         axes["rates"].set(title="firing rate by class", ylim=(0, 1), yticks=(0, 0.5, 1))
         mean = rates[:, neuron].mean().item()

@@ -12,6 +12,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from snn_helpers import plots
 from snn_helpers.widgets.redraw import Redraw
@@ -148,6 +149,14 @@ def choice(label, options, value=None):
         layout=ipywidgets.Layout(width="24em"),
         **({} if value is None else {"value": value}),
     )
+
+
+def round_limits(low, high, n=4, **how):
+    """Limits of an axis at round numbers, about ``n`` intervals apart; ``how`` as in matplotlib's MaxNLocator.
+
+    They stay where they are while the values between them move: steady for the eye, and no ticks to draw anew.
+    """
+    return tuple(MaxNLocator(n, **how).tick_values(low, high)[[0, -1]])
 
 
 def _row(control):
