@@ -42,13 +42,19 @@ WATCH = """(control) => {
     const output = control.closest(".jp-Cell-outputArea");
     const pixels = (canvas) => new Uint32Array(
         canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+    const all = (kind) => [...output.querySelectorAll(kind)];
     const seen = () => ({
-        images: [...output.querySelectorAll("img")].filter((e) => e.naturalWidth).map((e) => e.src).join(),
-        canvases: [...output.querySelectorAll("canvas")].filter((e) => e.width && e.height).map(pixels),
+        loaded: all("img").every((e) => e.complete),
+        images: all("img").map((e) => e.src).join(),
+        canvases: all("canvas").filter((e) => e.width && e.height).map(pixels),
     });
-    const equal = (p, q) => p.length === q.length && p.every((value, i) => value === q[i]);
-    const same = (a, b) => a.images === b.images && a.canvases.length === b.canvases.length &&
-        a.canvases.every((canvas, i) => equal(canvas, b.canvases[i]));
+    const equal = (p, q) => { // a plain loop: what watches must not take the time that it measures
+        let i = 0;
+        while (i < p.length && p[i] === q[i]) i++;
+        return p.length === q.length && i === p.length;
+    };
+    const same = (a, b) => !b.loaded || (a.images === b.images && a.canvases.length === b.canvases.length &&
+        a.canvases.every((canvas, i) => equal(canvas, b.canvases[i])));
     const before = seen();
     let pressed;
     control.addEventListener("keydown", (event) => (pressed = event.timeStamp), { capture: true, once: true });

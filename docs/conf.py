@@ -39,7 +39,8 @@ def write_modules():
     for name in "playground", "heatmap":
         (STATIC / f"{name}.js").write_text(module(name), encoding="utf-8")
     canvas = widgets.heatmap_explorer().canvas
-    example = {"levels": base64.b64encode(canvas.levels).decode(), "meta": canvas.meta}
+    meta = {name: [*value] if isinstance(value, bytes) else value for name, value in canvas.meta.items()}
+    example = {"levels": base64.b64encode(canvas.levels).decode(), "meta": meta}
     (STATIC / "example.js").write_text(f"export default {json.dumps(example)};\n", encoding="utf-8")
 
 

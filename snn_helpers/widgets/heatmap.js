@@ -267,10 +267,11 @@ export function heatmap(parent, get) {
 // With a kernel: bytes and their meaning come from Python, the order from the notebook's own list.
 function render({ model, el }) {
   let bytes = null, levels = null;
+  const array = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   const get = () => {
-    const view = model.get("levels"); // the same bytes, the same array: what was counted in them is kept
-    if (view !== bytes) [bytes, levels] = [view, new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
-    return { levels, meta: model.get("meta"), order: ORDERS[model.get("order")] };
+    const view = model.get("levels"), meta = model.get("meta");
+    if (view !== bytes) [bytes, levels] = [view, array(view)]; // the same bytes, the same array: its counts are kept
+    return { levels, meta: { ...meta, classes: array(meta.classes), image: array(meta.image) }, order: ORDERS[model.get("order")] };
   };
   const view = heatmap(el, get);
   for (const name of ["meta", "order"]) model.on(`change:${name}`, view.update);

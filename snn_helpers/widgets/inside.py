@@ -33,15 +33,20 @@ def to_levels(record, threshold):
     membrane, fired = record.membrane.flatten(1).T.contiguous(), record.spikes.flatten(1).T > 0  # [N, T]
     upper = min(192, max(16, round(256 * fired.float().mean().item())))
     low, high = quantiles(membrane[~fired], 256 - upper, threshold), quantiles(membrane[fired], upper, threshold)
-    above = torch.bucketize(membrane, (high[1:] + high[:-1]) / 2) + 256 - upper
-    levels = torch.where(fired, above, torch.bucketize(membrane, (low[1:] + low[:-1]) / 2))
+    levels = torch.bucketize(membrane, (low[1:] + low[:-1]) / 2)
+    levels[fired] = torch.bucketize(membrane[fired], (high[1:] + high[:-1]) / 2) + 256 - upper
     values = torch.cat([low, high])
-    return levels.byte().numpy().tobytes(), {
+    return as_bytes(levels), {
         "values": values.tolist(),
         "level": 255 - upper,
         "range": [share * threshold for share in COLOURS],
         "threshold": threshold,
     }
+
+
+def as_bytes(numbers):
+    """A tensor of whole numbers from 0 to 255 as bytes: to the browser in a tenth of a list's time."""
+    return numbers.byte().numpy().tobytes()
 
 
 def quantiles(values, count, default):
@@ -85,8 +90,8 @@ def heatmap_explorer(net=None, digits=None, *, encode=None):
                 "steps": len(record.spikes),
                 "neurons": record.spikes[0].numel(),
                 "shape": shape,
-                "classes": favourites[layer].flatten().tolist(),
-                "image": digits.images[index].flatten().tolist(),
+                "classes": as_bytes(favourites[layer]),
+                "image": as_bytes(digits.images[index]),
                 "title": f"layer {layer + 1}, a {digits.labels[index]}",
             }
 
