@@ -30,14 +30,17 @@ def to_levels(record, threshold):
     so that few levels go to the far ends. Those up to ``level`` are at or below the threshold, the others above it:
     the bytes hold the spikes as well, exactly. ``range``: the membranes of the darkest and the brightest colour.
     """
-    membrane, fired = record.membrane.flatten(1).T.contiguous(), record.spikes.flatten(1).T > 0  # [N, T]
-    upper = min(192, max(16, round(256 * fired.float().mean().item())))
-    low, high = quantiles(membrane[~fired], 256 - upper, threshold), quantiles(membrane[fired], upper, threshold)
-    levels = torch.bucketize(membrane, (low[1:] + low[:-1]) / 2)
-    levels[fired] = torch.bucketize(membrane[fired], (high[1:] + high[:-1]) / 2) + 256 - upper
-    values = torch.cat([low, high])
+    membrane = record.membrane.flatten(1).T.contiguous()  # [N, T]
+    few = torch.cat([membrane.flatten()[:: 1 + membrane.numel() // 20_000], torch.stack(membrane.aminmax())])
+    upper = min(192, max(16, round(256 * record.spikes.mean().item())))
+    low, high = (
+        quantiles(few[few <= threshold], 256 - upper, threshold),
+        quantiles(few[few > threshold], upper, threshold),
+    )
+    between = torch.cat([(low[1:] + low[:-1]) / 2, torch.tensor([threshold]), (high[1:] + high[:-1]) / 2])
+    levels = torch.bucketize(membrane, between, out_int32=True)
     return as_bytes(levels), {
-        "values": values.tolist(),
+        "values": torch.cat([low, high]).tolist(),
         "level": 255 - upper,
         "range": [share * threshold for share in COLOURS],
         "threshold": threshold,
@@ -51,10 +54,7 @@ def as_bytes(numbers):
 
 def quantiles(values, count, default):
     """``count`` quantiles of values, from the smallest to the largest; all ``default`` if there are none."""
-    if not len(values):
-        return torch.full((count,), default)
-    few = torch.cat([values[:: 1 + len(values) // 20_000], values.aminmax().min[None], values.max()[None]])
-    return few.quantile(torch.linspace(0, 1, count))
+    return values.quantile(torch.linspace(0, 1, count)) if len(values) else torch.full((count,), default)
 
 
 def heatmap_explorer(net=None, digits=None, *, encode=None):
