@@ -28,6 +28,15 @@ LAYERS = {
 }
 
 
+def plain(layers):
+    """The same layers with torch's own pooling, as another library's user would write them."""
+    layers = copy.deepcopy(layers)
+    for weights in layers:
+        if isinstance(weights[-1] if isinstance(weights, nn.Sequential) else weights, nn.MaxPool2d):
+            weights[-1] = nn.MaxPool2d(2)
+    return layers
+
+
 def jelly_neuron():
     """The neuron of this comparison in SpikingJelly."""
     return neuron.LIFNode(
@@ -60,7 +69,7 @@ class SnnTorch(nn.Module):
 
     def __init__(self, layers):
         super().__init__()
-        self.layers = nn.ModuleList(copy.deepcopy(layers))
+        self.layers = nn.ModuleList(plain(layers))
         cell = dict(beta=BETA, reset_mechanism="zero", spike_grad=surrogate.atan(alpha=2.0))
         self.neurons = nn.ModuleList(snntorch.Leaky(**cell) for _ in layers)
 
@@ -84,7 +93,7 @@ class SpikingJelly(nn.Module):
     def __init__(self, layers):
         super().__init__()
         parts = []
-        for weights in copy.deepcopy(layers):
+        for weights in plain(layers):
             parts += [layer.SeqToANNContainer(weights), jelly_neuron()]
         self.net = nn.Sequential(*parts)
         self.encoder = jelly_encoding.PoissonEncoder(step_mode="m")
@@ -109,7 +118,7 @@ class Norse(nn.Module):
             alpha=torch.tensor(1.0),
             reset_method=lambda z, v, v_reset, v_th: (1 - z.detach()) * v,
         )
-        self.layers = nn.ModuleList(copy.deepcopy(layers))
+        self.layers = nn.ModuleList(plain(layers))
         self.neurons = nn.ModuleList(norse.LIFBoxCell(parameters, dt=1.0) for _ in layers)
 
     def encode(self, images, steps):

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from snn_helpers import assets, checkpoints
 from snn_helpers.memory import empty_steps
 from snn_helpers.neurons import Record, check_finite, lif, lif_piece
+from snn_helpers.pooling import MaxPool2d
 from snn_helpers.surrogates import atan, fast_sigmoid
 
 
@@ -20,7 +21,7 @@ class SNN(nn.Module):
     Parameters
     ----------
     layers : modules without state that turn [B, ...] into a current [B, ...] (a Linear, or a Sequential of
-        Conv2d and MaxPool2d); they see several time steps at once, folded into the batch
+        Conv2d and pooling.MaxPool2d); they see several time steps at once, folded into the batch
     beta, threshold, reset, spike : of all neurons, as in ``neurons.lif``
     v_init : membrane before the first step, as a share of the threshold; 0 is rest
     checkpoint : steps that are remembered at a time, or None for all. The backward pass then runs them a second time,
@@ -161,16 +162,15 @@ def csnn(*, beta=0.5, threshold=1.0, reset="subtract", spike=fast_sigmoid()):
     """Two convolutions with max-pooling, 512 neurons, 10 neurons: [T, B, 1, 28, 28] -> four Records.
 
     The layers and the neuron of ManiMajd89's convolutional SNN on snnTorch; pooling comes before the spike. The
-    Records are [T, B, 32, 14, 14], [T, B, 64, 7, 7], [T, B, 512] and [T, B, 10].
+    Records are [T, B, 32, 14, 14], [T, B, 64, 7, 7], [T, B, 512] and [T, B, 10]. channels_last: several times as fast.
     """
     layers = (
-        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.MaxPool2d(2)),
-        nn.Sequential(nn.Conv2d(32, 64, 3, padding=1), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), MaxPool2d(2)),
+        nn.Sequential(nn.Conv2d(32, 64, 3, padding=1), MaxPool2d(2)),
         nn.Sequential(nn.Flatten(-3), nn.Linear(3136, 512)),
         nn.Linear(512, 10),
     )
-    net = SNN(*layers, beta=beta, threshold=threshold, reset=reset, spike=spike)
-    return net.to(memory_format=torch.channels_last)  # convolves and pools several times as fast on a CPU
+    return SNN(*layers, beta=beta, threshold=threshold, reset=reset, spike=spike).to(memory_format=torch.channels_last)
 
 
 def mlp(hidden=256):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from snn_helpers import data, plots, recipes, training
 from snn_helpers.encoding import poisson
-from snn_helpers.neurons import lif
+from snn_helpers.neurons import Record, lif
 from snn_helpers.widgets.panel import Panel, choice, round_limits, slider
 
 NOISE, DROP, DEAD = (0.0, 0.1, 0.2, 0.3), (0.0, 0.25, 0.5, 0.75), (0.0, 0.2, 0.4, 0.6)
@@ -40,16 +40,12 @@ def hidden_explorer(net=None, digits=None, *, steps=25):
 
     def draw(axes, order, place, index, seed):
         neuron, label = orders[order][place], digits.labels[index].item()
-        record = journey(index, seed)
-        record = type(record)(*(part[:, 0, neuron] for part in record))
+        record = Record(*(part[:, 0, neuron] for part in journey(index, seed)))
         plots.signed_image(weight[neuron], axes["weights"]).set_title(f"weights of neuron {neuron}")
         plots.image(digits.images[index], axes["image"]).set_title(f"a {label}")
         plots.membrane(record, axes["membrane"], threshold=net.neuron["threshold"])
-        axes["membrane"].set(
-            title=f"{record.spikes.sum():.0f} spikes in {steps} steps",
-            xticks=(0, steps - 1),
-            ylim=round_limits(record.membrane.min(), record.membrane.max().clamp(min=net.neuron["threshold"])),
-        )
+        y = round_limits(record.membrane.min(), record.membrane.max().clamp(min=net.neuron["threshold"]))
+        axes["membrane"].set(title=f"{record.spikes.sum():.0f} spikes in {steps} steps", xticks=(0, steps - 1), ylim=y)
         plots.bars(rates[:, neuron], axes["rates"], highlight=label)
         axes["rates"].set(title="firing rate by class", ylim=(0, 1), yticks=(0, 0.5, 1))
         mean = rates[:, neuron].mean().item()
