@@ -156,7 +156,7 @@ def round_limits(low, high, n=4, **how):
 
     They stay where they are while the values between them move: steady for the eye, and no ticks to draw anew.
     """
-    return tuple(MaxNLocator(n, **how).tick_values(low, high)[[0, -1]])
+    return tuple(MaxNLocator(n, **how).tick_values(float(low), float(high))[[0, -1]])
 
 
 def _row(control):
