@@ -27,6 +27,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/step_memory.py
+	$(BIN)/python benchmarks/time_to_accuracy.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,15 +1,17 @@
 """Where large results are written: one function, because fresh memory can cost more than the arithmetic."""
 
 import math
+import threading
 import weakref
-from collections import defaultdict
 
 import numpy as np
 import torch
 
-_LARGE = 2**22  # bytes: from here on numpy asks for huge pages, and the C library gives freed memory back
+_LARGE = 2**20  # bytes: from here on a buffer is worth keeping
 
-_spare = defaultdict(list)  # size in bytes -> buffers that nobody uses any more
+_lock = threading.RLock()  # the same thread may come back, when a tensor goes while another is being made
+_spare = {}  # size in bytes -> buffers that nobody uses any more; the size that was asked for last comes last
+_lent = _most = 0  # bytes in use now, and the most that ever were
 
 
 def empty(shape, *, dtype=torch.float32, device="cpu"):
@@ -17,25 +19,44 @@ def empty(shape, *, dtype=torch.float32, device="cpu"):
 
     The first write to fresh memory can take longer than the arithmetic: the system hands it out page by page. So a
     large buffer that was freed is kept, and handed out again to the next request of its size, as each training step
-    makes; a request of another size lets go of all that is kept, so that little more is held than is used. Fresh
-    buffers come from numpy, which asks Linux for huge pages. On other devices this is ``torch.empty``.
+    makes. In use or kept, there is at most an eighth more than was once in use: before that, what was not asked for
+    the longest is let go. Fresh buffers come from numpy, which asks Linux for huge pages. On other devices: ``torch.empty``.
     """
     size = math.prod(shape) * torch.empty(0, dtype=dtype).element_size()
     if torch.device(device).type != "cpu" or size < _LARGE:
         return torch.empty(shape, dtype=dtype, device=device)
-    if _spare[size]:
-        buffer = _spare[size].pop()
-    else:
-        _spare.clear()
-        buffer = np.empty(size, dtype=np.uint8)
+    buffer = _take(size)
     lent = buffer[:]
     # the tensor keeps this view alive, and nothing else does: when it goes, the buffer is free
-    weakref.finalize(lent, _keep, buffer).atexit = False
+    weakref.finalize(lent, _give_back, buffer).atexit = False
     return torch.from_numpy(lent).view(dtype).view(shape)
 
 
-def _keep(buffer):
-    _spare[buffer.nbytes].append(buffer)
+def _take(size):
+    global _lent, _most
+    with _lock:
+        _lent += size
+        _most = max(_most, _lent)
+        if kept := _spare.pop(size, None):
+            buffer = kept.pop()
+            if kept:
+                _spare[size] = kept
+            return buffer
+        too_much = _lent + sum(size * len(kept) for size, kept in _spare.items()) - _most * 9 // 8
+        while too_much > 0:
+            oldest = next(iter(_spare))
+            _spare[oldest].pop()
+            too_much -= oldest
+            if not _spare[oldest]:
+                del _spare[oldest]
+    return np.empty(size, dtype=np.uint8)
+
+
+def _give_back(buffer):
+    global _lent
+    with _lock:
+        _lent -= buffer.nbytes
+        _spare.setdefault(buffer.nbytes, []).append(buffer)
 
 
 def empty_steps(steps, example):
@@ -43,7 +64,12 @@ def empty_steps(steps, example):
 
     So what is channels_last stays channels_last: convolution and pooling of it are then several times as fast.
     """
-    axes = sorted(range(example.ndim), key=lambda axis: -example.stride(axis))
-    shape = [steps, *(example.shape[axis] for axis in axes)]
-    whole = empty(shape, dtype=example.dtype, device=example.device)
-    return whole.permute(0, *(1 + axes.index(axis) for axis in range(example.ndim)))
+    shape, strides = [steps, *example.shape], [math.inf, *example.stride()]
+    return empty_laid_out(shape, strides, dtype=example.dtype, device=example.device)
+
+
+def empty_laid_out(shape, strides, *, dtype, device):
+    """Like ``empty``, with its axes in memory in the order that ``strides`` tells of, without gaps."""
+    axes = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+    whole = empty([shape[axis] for axis in axes], dtype=dtype, device=device)
+    return whole.permute(*(axes.index(axis) for axis in range(len(shape))))

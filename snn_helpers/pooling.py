@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from snn_helpers.memory import empty
+from snn_helpers.memory import empty_laid_out
 
 _pool, _scatter = torch.ops.aten.max_pool2d_with_indices, torch.ops.aten.max_pool2d_with_indices_backward.grad_input
 
@@ -26,17 +26,17 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, *how):
         largest, places = _pool(x, *how)
-        ctx.save_for_backward(places.to(torch.int16 if x.shape[2] * x.shape[3] < 2**15 else torch.int32))
+        small = torch.int16 if x.shape[2] * x.shape[3] < 2**15 else torch.int32
+        kept = empty_laid_out(places.shape, places.stride(), dtype=small, device=x.device)
+        ctx.save_for_backward(kept.copy_(places))
         ctx.shape, ctx.strides, ctx.how = x.shape, x.stride(), how
         return largest
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        # laid out in memory as x was, for the convolution that comes next
-        axes = sorted(range(4), key=lambda axis: -ctx.strides[axis])
-        whole = empty([ctx.shape[axis] for axis in axes], dtype=grad.dtype, device=grad.device)
-        whole = whole.permute(*(axes.index(axis) for axis in range(4)))
         (places,) = ctx.saved_tensors
-        _scatter(grad, whole, *ctx.how, places.long(), grad_input=whole)  # of x it asks for the shape alone
+        # laid out as x was, for the convolution that comes next; of x itself torch asks for the shape alone
+        whole = empty_laid_out(ctx.shape, ctx.strides, dtype=grad.dtype, device=grad.device)
+        _scatter(grad, whole, *ctx.how, places.long(), grad_input=whole)
         return whole, *(None for _ in ctx.how)

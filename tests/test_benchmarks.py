@@ -111,6 +111,7 @@ def test_a_class_that_is_broken_off_leaves_no_process_and_no_file(end, tmp_path)
     [
         ("latency", "latency"),
         ("speed", "speed"),
+        ("time_to_accuracy", "time to accuracy"),
         ("step_memory", "memory of a step"),
     ],
 )

@@ -1,0 +1,117 @@
+"""How long until system A's network reads 97.41 % of the test digits: python benchmarks/time_to_accuracy.py
+
+The published recipe, written in snnTorch, against ``csnn-fast``. How many batches each needs is read from the recorded
+runs (notebooks/results: all 10,000 test images, three seeds, judged every 50 and every 200 batches); how long a batch
+takes is measured here, in turns. Judging is not counted. Writes benchmarks/results/time_to_accuracy.json and a sentence
+of the README. Needs the extra ``bench``. Takes a minute or two.
+"""
+
+import statistics
+
+import snntorch
+import torch
+from measure import interleaved, into_readme, machine, markdown, save
+from peers import plain
+from snntorch import functional, surrogate
+from torch import nn
+
+from snn_helpers import data, networks, recipes, training
+from snn_helpers.hardware import best_precision
+
+GOAL = recipes.published("csnn")["test_accuracy"]
+FAST = 10  # batches at a time: one alone is over before the clock is sure
+
+
+class Published(nn.Module):
+    """System A's network and loop: beta 1/2, reset by subtraction, fast sigmoid with slope 25."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(plain(networks.csnn().layers))
+        spike = surrogate.fast_sigmoid(slope=25)
+        self.neurons = nn.ModuleList(snntorch.Leaky(beta=0.5, spike_grad=spike) for _ in self.layers)
+
+    def forward(self, x):
+        membranes = [cell.init_leaky() for cell in self.neurons]
+        spikes = []
+        for step in range(len(x)):
+            signal = x[step]
+            for i, (weights, cell) in enumerate(zip(self.layers, self.neurons, strict=True)):
+                signal, membranes[i] = cell(weights(signal), membranes[i])
+            spikes.append(signal)
+        return torch.stack(spikes)
+
+
+def batches_needed(name):
+    """Of each recorded seed, after how many batches the network was first found to reach the goal."""
+    histories = [run["history"] for run in recipes.recorded("csnn", name)]
+    return [
+        next(step for step, right in zip(h["test_step"], h["test_accuracy"], strict=True) if right >= GOAL)
+        for h in histories
+    ]
+
+
+def published(digits):
+    """One batch of the published recipe, in snnTorch."""
+    recipe, net = recipes.RECIPES["csnn"]["reference"], Published()
+    optimizer, loss = torch.optim.Adam(net.parameters(), lr=recipe.lr), functional.ce_rate_loss()
+    images, labels = next(data.batches(digits, recipe.batch_size))
+
+    def batch():
+        optimizer.zero_grad()
+        loss(net(recipe.encode(recipe.steps, images)), labels).backward()
+        optimizer.step()
+
+    return batch
+
+
+def fast(digits):
+    """FAST batches of csnn-fast, as the recorded runs were trained."""
+    recipe = recipes.RECIPES["csnn"]["fast"]
+    few = data.Digits(digits.images[: FAST * recipe.batch_size], digits.labels[: FAST * recipe.batch_size], "")
+    how = dict(epochs=1, batch_size=recipe.batch_size, lr=recipe.lr, schedule=recipe.schedule, augment=recipe.augment)
+    how |= dict(optimizer=recipe.optimizer, precision=best_precision(), readout=recipe.readout)
+    net = recipe.network()
+
+    def encode(images):
+        return recipe.encode(recipe.steps, images)
+
+    return lambda: training.fit(net, few, encode, recipe.loss, seed=0, **how)
+
+
+def seconds(content, name):
+    """Of each seed."""
+    return [number * content["seconds_a_batch"][name] for number in content["batches"][name]]
+
+
+def text(content):
+    rows = []
+    for name in ("published", "fast"):
+        took = seconds(content, name)
+        number = ", ".join(map(str, content["batches"][name]))
+        a_batch = f"{1000 * content['seconds_a_batch'][name]:,.0f} ms"
+        rows.append([name, number, a_batch, f"{statistics.median(took):,.0f} s"])
+    rows[0][0], rows[1][0] = "the published recipe, in snnTorch", "`csnn-fast`"
+    ratio = statistics.median(seconds(content, "published")) / statistics.median(seconds(content, "fast"))
+    rows[1][-1] += f", **{ratio:.0f} times shorter**"
+    return markdown([f"until {GOAL:.2%} of the test digits", "batches, three seeds", "a batch", "median time"], rows)
+
+
+def main():
+    torch.manual_seed(0)
+    digits = data.mnist(root="bundled")
+    took = interleaved({"published": published(digits), "fast": fast(digits)})
+    took["fast"] /= FAST
+    content = {
+        **machine(),
+        "goal": GOAL,
+        "batches": {"published": batches_needed("reference"), "fast": batches_needed("fast")},
+        "seconds_a_batch": took,
+    }
+    save("time_to_accuracy", content)
+    into_readme("time to accuracy", text(content))
+    print(text(content))
+
+
+if __name__ == "__main__":
+    main()
