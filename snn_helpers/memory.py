@@ -20,7 +20,8 @@ def empty(shape, *, dtype=torch.float32, device="cpu"):
     The first write to fresh memory can take longer than the arithmetic: the system hands it out page by page. So a
     large buffer that was freed is kept, and handed out again to the next request of its size, as each training step
     makes. In use or kept, there is at most an eighth more than was once in use: before that, what was not asked for
-    the longest is let go. Fresh buffers come from numpy, which asks Linux for huge pages. On other devices: ``torch.empty``.
+    the longest is let go. Fresh buffers come from numpy, which asks Linux for huge pages. On other devices this is
+    ``torch.empty``.
     """
     size = math.prod(shape) * torch.empty(0, dtype=dtype).element_size()
     if torch.device(device).type != "cpu" or size < _LARGE:
