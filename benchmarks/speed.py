@@ -92,8 +92,8 @@ def floor(layers, steps):
     def step():
         optimizer.zero_grad()
         for i, (weights, x) in enumerate(zip(layers, inputs, strict=True)):
-            for _ in range(steps // at_once if i else 1):
-                y = weights(x)
+            for start in range(0, steps if i else 1, at_once):
+                y = weights(x[: BATCH * (steps - start)])
                 y.backward(y)
         for _ in range(steps):
             for a, b in zip(moved, targets, strict=True):
