@@ -77,7 +77,6 @@ def floor(layers, steps):
     neuron reads the current and writes spikes and membrane, and in the backward pass reads the membrane and the
     gradient and writes one: a copy of three arrays (it moves two each).
     """
-    at_once = 4
     images, _ = digits()
     optimizer = torch.optim.Adam(layers.parameters())
     with torch.no_grad():
@@ -87,14 +86,20 @@ def floor(layers, steps):
             shapes.append(x)
     moved = [torch.empty_like(x) for x in shapes for _ in range(3)]
     targets = [torch.empty_like(x) for x in moved]
-    inputs = [images, *(torch.cat([(x > 1).float()] * at_once).requires_grad_() for x in shapes[:-1])]
+    pieces = [[4] * (steps // 4), [steps % 4] * (steps % 4 > 0)]
+    works = [(layers[0], images, 1)]
+    for weights, x in zip(layers[1:], shapes[:-1], strict=True):
+        spikes = (x > 1).float()
+        works += [(weights, torch.cat([spikes] * size[0]).requires_grad_(), len(size)) for size in pieces if size]
 
     def step():
-        optimizer.zero_grad()
-        for i, (weights, x) in enumerate(zip(layers, inputs, strict=True)):
-            for start in range(0, steps if i else 1, at_once):
-                y = weights(x[: BATCH * (steps - start)])
-                y.backward(y)
+        for weights, x, times in works:
+            wanted = [x, *weights.parameters()] if x.requires_grad else [*weights.parameters()]
+            for _ in range(times):
+                y = weights(x)
+                grads = torch.autograd.grad(y, wanted, y)
+            for p, grad in zip(wanted, grads, strict=True):
+                p.grad = grad  # what is not a parameter has no use for it
         for _ in range(steps):
             for a, b in zip(moved, targets, strict=True):
                 b.copy_(a)
