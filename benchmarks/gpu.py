@@ -4,7 +4,7 @@ The neuron alone, the training step of the convolutional network, and one epoch 
 timed twice: by Triton's kernel, and step by step as where there is no Triton. Before anything is timed, all must agree
 on spikes and gradients. Times are with the settings that PyTorch has by itself; with bfloat16, all run under
 torch.autocast: our membranes stay float32, the others' are what the library makes of them. Writes
-benchmarks/results/gpu.json. Needs a GPU and pip install --editable ".[peers]".
+benchmarks/results/gpu.json. Needs a GPU and pip install --editable ".[bench]".
 """
 
 import importlib.util
@@ -70,22 +70,14 @@ def step_by_step(work):
 def neuron_alone(steps, shape, device):
     """Forward and backward of [steps, 128, ...]. Raises AssertionError if the libraries do not agree."""
     import snntorch
-    from peers import BETA
+    from peers import BETA, jelly_neuron
     from snntorch import surrogate
-    from spikingjelly.activation_based import neuron
-    from spikingjelly.activation_based import surrogate as jelly_surrogate
 
     torch.manual_seed(0)
     current = (torch.randn(steps, BATCH, *shape, device=device) * 0.5 + 0.3).requires_grad_()
     weight = torch.randn_like(current)
     leaky = snntorch.Leaky(beta=BETA, reset_mechanism="zero", spike_grad=surrogate.atan(alpha=2.0)).to(device)
-    node = neuron.LIFNode(
-        tau=1 / (1 - BETA),
-        decay_input=False,
-        detach_reset=True,
-        surrogate_function=jelly_surrogate.ATan(alpha=2.0),
-        step_mode="m",
-    ).to(device)
+    node = jelly_neuron().to(device)
 
     def ours():
         return neurons.lif(current, beta=BETA, reset="zero", spike=surrogates.atan(2.0)).spikes
