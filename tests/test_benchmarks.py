@@ -120,3 +120,11 @@ def test_the_readme_says_what_was_measured(script, place):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     printed = re.search(f"<!-- {place} -->\n(.*?)<!-- end of {place} -->", readme, re.S)[1]
     assert printed == module.text(load(script)) + "\n"
+
+
+def test_the_readme_says_when_two_processes_pay():
+    one, threads, processes = (round(ms) for ms in load("distributed")["median_ms"].values())
+    words = (
+        f"takes {one} ms in one process with one thread, {threads} ms with two threads, {processes} ms in two processes"
+    )
+    assert words in (ROOT / "README.md").read_text(encoding="utf-8")
