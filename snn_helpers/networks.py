@@ -108,7 +108,7 @@ class SNN(nn.Module):
     def _room(self, x):
         """How many steps to take at once, and where to write them all; one image shows how wide the layers are.
 
-        The widest layer's take about 8 MB, so that they stay in a processor's cache; a GPU wants more work at a time.
+        The widest layer's take about 26 MB, which a processor's cache still holds; a GPU wants more work at a time.
         """
         shown, wholes = x[:1, :1], []
         widest = shown.numel()
@@ -119,7 +119,7 @@ class SNN(nn.Module):
                 room = (empty_steps(x.shape[0] * x.shape[1], shown[0, 0]) for _ in Record._fields)
                 wholes.append(Record(*(whole.unflatten(0, x.shape[:2]) for whole in room)))
                 widest = max(widest, shown.numel())
-        at_once = 2_000_000 if x.device.type == "cpu" else 100_000_000
+        at_once = 6_600_000 if x.device.type == "cpu" else 100_000_000
         return max(1, at_once // (widest * x.shape[1])), wholes
 
     def _current(self, i, x):
