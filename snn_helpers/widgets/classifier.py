@@ -117,7 +117,8 @@ def race(spikes, ax, label):
     ax.plot(np.tile(time, len(others)), np.concatenate([counts[:, others], gap]).T.ravel(), color="0.6", linewidth=1)
     if label is not None:
         ax.plot(counts[:, label], color=plots.COLORS["target"], linewidth=2.5)
-    for neuron in {leader, leader if label is None else label}:
+    leaders = {leader} if counts[-1].any() else set()
+    for neuron in leaders | ({label} - {None}):
         ax.text(len(counts) - 1, counts[-1, neuron], f" {neuron}", va="center", fontweight="bold")
     ax.locator_params(axis="y", nbins=3, integer=True)
     _, top = round_limits(0, max(5, counts.max()), 3, integer=True)
