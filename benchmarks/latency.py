@@ -3,7 +3,8 @@
 JupyterLab runs each notebook in a real Chromium (on the PATH); then the first slider of each explorer is moved 20 times
 by keyboard. A move lasts from the key's own time stamp to the first animation frame that shows other pixels. The same
 LIF trace as the playground's, drawn with ``ipywidgets.interact`` as a tutorial would, is measured in the same run.
-Writes benchmarks/results/latency.json and the README's table. Needs: pip install --editable ".[browser]".
+Writes benchmarks/results/latency.json and the README's table: all rows, or those of the notebooks that are named. Needs
+pip install --editable ".[browser]".
 """
 
 import re
@@ -13,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from measure import ROOT, into_readme, machine, markdown, save
+from measure import ROOT, into_readme, load, machine, markdown, save
 
 sys.path.append(str(ROOT / "tools"))
 import lab
@@ -145,11 +146,14 @@ def main(names):
                     print(rows[-1], flush=True)
                 page.close()
         browser.close()
+    if names:
+        measured = {row["notebook"] for row in rows}
+        rows += [row for row in load("latency")["rows"] if row["notebook"] not in measured]
+        rows.sort(key=lambda row: row["notebook"])
     content = {**machine(), "rows": rows}
     print(text(content))
-    if not names:
-        save("latency", content)
-        into_readme("latency", text(content))
+    save("latency", content)
+    into_readme("latency", text(content))
 
 
 if __name__ == "__main__":
