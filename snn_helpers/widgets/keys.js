@@ -1,11 +1,18 @@
 // What ipywidgets leaves out for the keyboard: JupyterLab takes arrows and letters from a list or slider that has the
-// focus unless it is told not to, and a slider's handle has no name for a screen reader.
+// focus unless it is told not to, and neither a slider's handle nor the box beside it has
+// a name for a screen reader.
+
+// The first label in an element that says something.
+function labelIn(element) {
+  return [...(element?.querySelectorAll(".widget-label") ?? [])].map((label) => label.textContent).find(Boolean);
+}
 
 function tend(explorer) {
-  for (const control of explorer.querySelectorAll("select, input, [role=slider]")) {
+  for (const control of explorer.querySelectorAll("select, input, [role=slider], .widget-readout")) {
     if (control.dataset.lmSuppressShortcuts) continue;
     control.dataset.lmSuppressShortcuts = "true";
-    const label = control.closest(".widget-inline-hbox")?.querySelector(".widget-label")?.textContent;
+    // a box to type in has no label of its own: it is called as the slider in its row
+    const label = labelIn(control.closest(".widget-inline-hbox")) ?? labelIn(control.closest(".widget-hbox"));
     if (label && !control.hasAttribute("aria-label")) control.setAttribute("aria-label", label);
   }
 }

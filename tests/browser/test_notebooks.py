@@ -68,6 +68,8 @@ def test_run_all_and_every_control_by_keyboard(opened, name):
             if key in moved or not control.is_visible():
                 continue
             moved.add(key)
+            if control.evaluate("(e) => !(e.ariaLabel || e.labels?.[0]?.textContent || e.textContent.trim())"):
+                faults.append(f"no name for a screen reader: {control.evaluate('(e) => e.outerHTML')}")
             if "seed (Poisson)" in control.evaluate("(e) => e.closest('.jupyter-widgets')?.innerText ?? ''"):
                 continue  # says itself that it does nothing to another input
             if not any(changes(page, control) for _ in range(3)):  # one move may be to what it was before
