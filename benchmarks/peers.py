@@ -65,12 +65,12 @@ class Ours(nn.Module):
 
 
 class SnnTorch(nn.Module):
-    """The loop over time steps of snnTorch's tutorials 5 and 6."""
+    """The loop over time steps of snnTorch's tutorials 5 and 6; ``options`` change its neuron."""
 
-    def __init__(self, layers):
+    def __init__(self, layers, **options):
         super().__init__()
         self.layers = nn.ModuleList(plain(layers))
-        cell = dict(beta=BETA, reset_mechanism="zero", spike_grad=surrogate.atan(alpha=2.0))
+        cell = dict(beta=BETA, reset_mechanism="zero", spike_grad=surrogate.atan(alpha=2.0)) | options
         self.neurons = nn.ModuleList(snntorch.Leaky(**cell) for _ in layers)
 
     def encode(self, images, steps):

@@ -8,38 +8,16 @@ of the README. Needs the extra ``bench``. Takes a minute or two.
 
 import statistics
 
-import snntorch
 import torch
 from measure import interleaved, into_readme, machine, markdown, save
-from peers import plain
+from peers import SnnTorch
 from snntorch import functional, surrogate
-from torch import nn
 
 from snn_helpers import data, networks, recipes, training
 from snn_helpers.hardware import best_precision
 
 GOAL = recipes.published("csnn")["test_accuracy"]
 FAST = 10  # batches at a time: one alone is over before the clock is sure
-
-
-class Published(nn.Module):
-    """System A's network and loop: beta 1/2, reset by subtraction, fast sigmoid with slope 25."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.ModuleList(plain(networks.csnn().layers))
-        spike = surrogate.fast_sigmoid(slope=25)
-        self.neurons = nn.ModuleList(snntorch.Leaky(beta=0.5, spike_grad=spike) for _ in self.layers)
-
-    def forward(self, x):
-        membranes = [cell.init_leaky() for cell in self.neurons]
-        spikes = []
-        for step in range(len(x)):
-            signal = x[step]
-            for i, (weights, cell) in enumerate(zip(self.layers, self.neurons, strict=True)):
-                signal, membranes[i] = cell(weights(signal), membranes[i])
-            spikes.append(signal)
-        return torch.stack(spikes)
 
 
 def batches_needed(name):
@@ -53,7 +31,9 @@ def batches_needed(name):
 
 def published(digits):
     """One batch of the published recipe, in snnTorch."""
-    recipe, net = recipes.RECIPES["csnn"]["reference"], Published()
+    recipe = recipes.RECIPES["csnn"]["reference"]
+    neuron = dict(beta=0.5, reset_mechanism="subtract", spike_grad=surrogate.fast_sigmoid(slope=25))
+    net = SnnTorch(networks.csnn().layers, **neuron)
     optimizer, loss = torch.optim.Adam(net.parameters(), lr=recipe.lr), functional.ce_rate_loss()
     images, labels = next(data.batches(digits, recipe.batch_size))
 
