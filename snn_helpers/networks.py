@@ -108,7 +108,7 @@ class SNN(nn.Module):
     def _room(self, x):
         """How many steps to take at once, and where to write them all; one image shows how wide the layers are.
 
-        The widest layer's take about 26 MB, which a processor's cache still holds; a GPU wants more work at a time.
+        The widest layer's take about 26 MB, the quickest that was tried; a GPU wants more work at a time.
         """
         shown, wholes = x[:1, :1], []
         widest = shown.numel()

@@ -12,7 +12,8 @@ class MaxPool2d(nn.MaxPool2d):
     """``nn.MaxPool2d``: the same numbers and gradients, and a fraction of the memory from forward to backward pass.
 
     torch keeps the whole input, of which it uses the shape alone, and eight bytes for each place: in a convolutional
-    SNN, which does so at every time step, as much as all its spikes. Here two bytes a place are kept.
+    SNN, which does so at every time step, more than its spikes take. Here two bytes a place are kept (four if
+    there are 32,768 places or more).
     """
 
     def forward(self, x):

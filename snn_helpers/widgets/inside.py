@@ -48,7 +48,7 @@ def to_levels(record, threshold):
 
 
 def as_bytes(numbers):
-    """A tensor of whole numbers from 0 to 255 as bytes: to the browser in a tenth of a list's time."""
+    """A tensor of whole numbers from 0 to 255 as bytes, which reach the browser as they are, unlike a list."""
     return numbers.byte().numpy().tobytes()
 
 

@@ -1,6 +1,6 @@
 // What ipywidgets leaves out for the keyboard: JupyterLab takes arrows and letters from a list or slider that has the
-// focus unless it is told not to, and neither a slider's handle nor the box beside it has
-// a name for a screen reader.
+// focus unless it is told not to, and neither a slider's handle nor the box beside it
+// has a name for a screen reader.
 
 // The first label in an element that says something.
 function labelIn(element) {

@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 
 class Redraw:
-    """``Redraw(figure).png()``: the figure as PNG bytes, like ``plots.png``, in half of a full drawing's time or less.
+    """``Redraw(figure).png()``: the figure as PNG bytes, like ``plots.png``, in a fraction of a full drawing's time.
 
     Most of that time matplotlib spends on titles, ticks and their labels, and a move of a slider rarely changes them.
     They are dark on white where nothing else is drawn, so the darker of two pixels joins them with the rest.
