@@ -12,6 +12,8 @@ import torch
 
 from snn_helpers.memory import empty_steps
 
+_CACHED = 2**18  # values of each array that the backward pass takes at a time: they stay in the processor's cache
+
 
 class Lif(torch.autograd.Function):
     """``Lif.apply(current, before, beta, threshold, reset, derivative, out) -> (spikes, membrane, last)``.
@@ -68,22 +70,35 @@ def backward(grads, membrane, spikes, before, beta, threshold, reset, derivative
     """
     grad_spikes, grad_membrane, carried = grads
     grad = empty_steps(len(membrane), membrane[0])
-    for t in range(len(membrane) - 1, -1, -1):
-        g = grad[t]
+    at_once = max(1, _CACHED // max(1, grad[0].numel()))
+    later = None  # dL/dU[t + 1]
+    for end in range(len(grad), 0, -at_once):
+        # what each step adds by itself, for several small steps in one go
+        some = slice(max(0, end - at_once), end)
         if grad_spikes is None:
-            g.zero_()
+            grad[some].zero_()
         else:
-            torch.mul(derivative(membrane[t] - threshold), grad_spikes[t], out=g)
+            torch.mul(derivative(membrane[some] - threshold), grad_spikes[some], out=grad[some])
         if grad_membrane is not None:
-            g.add_(grad_membrane[t])
-        if carried is not None:  # dL/dU[t] as it arrives from step t + 1
-            g.add_(carried)
-        carried = g * beta
-        if reset == "zero" and t > 0:
-            carried.mul_(1 - spikes[t - 1])
-    if before is not None and reset == "zero":
+            grad[some].add_(grad_membrane[some])
+        steps = grad[some].unbind(0)
+        if reset == "zero":
+            kept = torch.rsub(spikes[some], beta, alpha=beta).unbind(0)  # beta (1 - S): beta or 0, exactly
+        else:
+            kept = [beta] * len(steps)
+        # and what comes back from the step after it
+        for g, keep in zip(reversed(steps), reversed(kept), strict=True):
+            if later is not None:
+                g.add_(later * keep)
+            elif carried is not None:
+                g.add_(carried)
+            later = g
+    if before is None:
+        return grad, None
+    carried = later * beta
+    if reset == "zero":
         carried.mul_((before <= threshold).to(carried.dtype))
-    return grad, None if before is None else carried
+    return grad, carried
 
 
 _DEVICES = ("cuda",)  # those that Triton's kernels run on
