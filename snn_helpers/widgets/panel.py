@@ -71,11 +71,15 @@ class Panel(Explorer):
                 axis.get_major_locator().set_params(nbins=5)  # a few numbers are enough, and each takes time to draw
         self._redraw = None
         self.headline = ipywidgets.HTML()
-        self.image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
+        # on a phone it keeps a width at which it can be read, and is pushed sideways
+        least = f"{min(560, size[0] * self.figure.dpi):.0f}px"
+        shape = ipywidgets.Layout(max_width="100%", min_width=least, object_fit="contain")
+        self.image = ipywidgets.Image(format="png", layout=shape)
         for control in controls.values():  # before the boxes are tied to them: the picture goes first
             control.observe(lambda _: self.update(), "value")
         rows = ipywidgets.Box([_row(c) for c in controls.values()], layout=ipywidgets.Layout(flex_flow="row wrap"))
-        super().__init__([rows, self.headline, self.image], strip=strip, sentence=sentence)
+        pushed = ipywidgets.Box([self.image], layout=ipywidgets.Layout(overflow="auto"))
+        super().__init__([rows, self.headline, pushed], strip=strip, sentence=sentence)
         self.update()
 
     def values(self):
@@ -146,7 +150,7 @@ def choice(label, options, value=None):
         options=options,
         description=label,
         style={"description_width": "9em"},
-        layout=ipywidgets.Layout(width="24em"),
+        layout=ipywidgets.Layout(width="24em", max_width="100%"),
         **({} if value is None else {"value": value}),
     )
 
