@@ -9,7 +9,7 @@ comes on top (benchmarks/latency.py measures it). Memory is that of a student's 
 The students are simulated by this one process, on the same processor. Everything that it starts ends with it.
 
 Writes benchmarks/results/classroom.json and prints it as a table; given sizes of your own, it only prints. ``--free``
-measures one class without the limit on threads. Takes about twelve minutes on two cores; broken off, it keeps its rows.
+measures one class without the limit on threads. Takes a quarter of an hour on two cores; broken off, it keeps its rows.
 Needs Linux, ``pip install --editable ".[classroom]"``, and the hub's proxy, on the PATH or in CONFIGURABLE_HTTP_PROXY:
 ``npm install configurable-http-proxy`` into any folder puts it there as node_modules/.bin/configurable-http-proxy.
 """
@@ -38,7 +38,7 @@ from students import Student
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "classroom.json"
-SIZES, SIZES_FREE = (1, 4, 8, 16, 24, 32, 40), (8,)
+SIZES, SIZES_FREE = (1, 4, 8, 16, 24, 32, 40, 48), (8,)
 SLOW_MS = 300
 RESERVE = 2 * 2**30
 # one thread a kernel, which sleeps while it waits: what a student does not use is there for the others
