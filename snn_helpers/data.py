@@ -1,4 +1,4 @@
-"""Handwritten digits as tensors: 10,000 that come with the package, or all 70,000 of MNIST.
+"""Handwritten digits as tensors: the 20,000 of MNIST that come with the package, or all 70,000.
 
 MNIST is by Y. LeCun, C. Cortes and C. J. C. Burges (LeCun et al. 1998, doi 10.1109/5.726791).
 """
@@ -33,6 +33,18 @@ class Digits(NamedTuple):
     labels: torch.Tensor
     source: str
 
+    def first(self, count):
+        """The first ``count`` of them, in the same order. Raises ValueError if there are not as many.
+
+        >>> mnist(train=False, root="bundled").first(2000).source
+        "the first 2,000 of the bundled digits: MNIST's 10,000 test digits"
+        """
+        if not 1 <= count <= len(self.labels):
+            raise ValueError(f"first: count must be from 1 to {len(self.labels):,}, the digits there are, got {count}.")
+        if count == len(self.labels):
+            return self
+        return Digits(self.images[:count], self.labels[:count], f"the first {count:,} of {self.source}")
+
 
 def cache():
     """The folder that ``python -m snn_helpers download`` fills."""
@@ -47,9 +59,8 @@ def mnist(train=True, *, root=None):
     ``python -m snn_helpers download`` fills; the bundled digits. ``root="bundled"`` takes the bundled ones at once,
     which makes a result the same on every machine. A folder that was named but does not hold the files is an error.
 
-    The bundled digits are the first 10,000 training images of MNIST; every fifth of each class is kept for
-    testing, so train and test are 8,000 and 2,000, fixed and stratified. Accuracy on those 2,000 is not
-    accuracy on MNIST's own 10,000 test images.
+    The bundled digits are the first 10,000 of MNIST's 60,000 training digits, and all of its 10,000 test digits, so
+    accuracy on them is accuracy on MNIST's own test set.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def mnist(train=True, *, root=None):
 
     >>> digits = mnist(train=False, root="bundled")
     >>> digits.images.shape, digits.source
-    (torch.Size([2000, 28, 28]), 'bundled sample of MNIST: 2,000 test digits')
+    (torch.Size([10000, 28, 28]), "the bundled digits: MNIST's 10,000 test digits")
     """
     folder = root or os.environ.get("SNN_DATA_DIR") or None
     if folder is None and _find(cache(), _PARTS[train][0], "images-idx3"):
@@ -76,7 +87,7 @@ def batches(digits, batch_size, *, shuffle=False, seed=0, device=None):
     images : float [B, 1, 28, 28] in [0, 1];  labels : int64 [B];  both on ``device``.
     With ``shuffle`` the order is drawn anew from ``seed``. Raises ValueError for a batch size under 1.
 
-    >>> [len(y) for _, y in batches(mnist(train=False, root="bundled"), 900)]
+    >>> [len(y) for _, y in batches(mnist(train=False, root="bundled").first(2000), 900)]
     [900, 900, 200]
     """
     if batch_size < 1:
@@ -113,13 +124,10 @@ def download():
 
 
 def _bundled(train):
-    images, labels = (_parse(gzip.decompress(assets.read(n)), n) for n in ("digits-images.gz", "digits-labels.gz"))
-    by_class = torch.from_numpy(labels.astype(np.int64)).argsort(stable=True)
-    test = torch.zeros(len(labels), dtype=torch.bool)
-    test[by_class[4::5]] = True
-    return _digits(
-        images, labels, f"bundled sample of MNIST: {8000 if train else 2000:,} {_kind(train)} digits", test != train
-    )
+    part = "train" if train else "test"
+    images, labels = (_parse(gzip.decompress(assets.read(n)), n) for n in (f"{part}-images.gz", f"{part}-labels.gz"))
+    which = "first 10,000 training digits" if train else "10,000 test digits"
+    return _digits(images, labels, f"the bundled digits: MNIST's {which}")
 
 
 def _folder(folder, train):
@@ -149,8 +157,8 @@ def _folder(folder, train):
     return _digits(images, labels, f"{name}: {len(labels):,} {_kind(train)} digits in {folder}")
 
 
-def _digits(images, labels, source, keep=slice(None)):
-    return Digits(torch.tensor(images)[keep], torch.from_numpy(labels.astype(np.int64))[keep], source)
+def _digits(images, labels, source):
+    return Digits(torch.tensor(images), torch.from_numpy(labels.astype(np.int64)), source)
 
 
 def _kind(train):

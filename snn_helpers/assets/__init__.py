@@ -1,6 +1,7 @@
 """Files that come with the package, each held to its checksum.
 
-digits-*.gz      the first 10,000 MNIST training images and labels (LeCun, Cortes, Burges), by tools/make_sample.py
+train-*.gz       MNIST's first 10,000 training images and labels (LeCun, Cortes, Burges), by tools/make_sample.py
+test-*.gz        its 10,000 test images and labels, by the same
 *.safetensors    weights of recorded runs, by ``python -m snn_helpers train``; the header says which
 """
 
@@ -8,8 +9,10 @@ import hashlib
 from importlib.resources import files
 
 SHA256 = {
-    "digits-images.gz": "11a772a6dc925b05dd399880865d80fdc378f1482a27072a7fe2c10be2367eda",
-    "digits-labels.gz": "4e8b4ac90e302aa725dd50c14268e8630d3941e30cf889ea15dfa1a6dedf8665",
+    "train-images.gz": "11a772a6dc925b05dd399880865d80fdc378f1482a27072a7fe2c10be2367eda",
+    "train-labels.gz": "4e8b4ac90e302aa725dd50c14268e8630d3941e30cf889ea15dfa1a6dedf8665",
+    "test-images.gz": "197e111ae341b0770be9011ac5e622d0e6cd1c640b32eb0de5dc1dd26cc6e182",
+    "test-labels.gz": "b91679a0acfe4ba0e50a2437a903084cba1f5f92592b016a25a7dfd00455798b",
     "csnn-fast.safetensors": "57aba915d605d0660e33a1d4f11aee81eb23aecee2e3cb606e931f509dcc904f",
     "hidden-layer-fast.safetensors": "05aa87b78d4acff4979d81a695ef009ffd922c031c746c7b6078e3a3f318b497",
     "cnn-to-snn-fast.safetensors": "0ed1189f59d500ca2f33e22e4c4cd462ba40acc207de23c7da3f75f83bf0e3be",
@@ -20,7 +23,7 @@ SHA256 = {
 def read(name):
     """The bytes of a bundled file, after comparing its checksum.
 
-    >>> len(read("digits-labels.gz"))
+    >>> len(read("train-labels.gz"))
     4997
     """
     if name not in SHA256:
