@@ -1,23 +1,33 @@
 """How an answer is judged: right, not yet (and why), or not attempted.
 
 An exercise is a function ``judge(answer)`` under ``@exercise(number, hint, hint, hint)``. It returns a sentence that
-says what the answer shows, or raises ``NotYet`` with the reason; ``call``, ``same`` and ``close`` raise it for most.
+says what the answer shows, or raises ``NotYet`` with the reason. What raises it for most:
+
+- ``call(function, image=image, steps=7)`` the learner's function on a case of ours;
+- ``number``, ``whole``, ``numbers``, ``tensor`` read what came, in whatever form its meaning is right;
+- ``recognise(got, wanted, {reason: value})`` tells a known slip by what it gives;
+- ``same`` and ``close`` compare tensors and numbers.
 """
 
-import traceback
+import dis
+import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from snn_helpers.exercises.blame import first_line, own_line
+from snn_helpers.exercises.compare import NotYet, alike, close, kind_of, number, numbers, recognise, same, tensor, whole
+from snn_helpers.exercises.limit import OutOfTime, within
+
+__all__ = ["NotAttempted", "NotYet", "alike", "call", "check", "close", "exercise", "grade", "hint"]
+__all__ += ["number", "numbers", "recognise", "same", "tensor", "whole"]
+
 RIGHT, NOT_YET, NOT_ATTEMPTED = "right", "not yet", "not attempted"
 _MARKS = {RIGHT: "✔", NOT_YET: "✘", NOT_ATTEMPTED: "○"}
 EXERCISES = {}
-
-
-class NotYet(Exception):
-    """The answer is wrong; the message says why, in one line."""
 
 
 class NotAttempted(Exception):
@@ -28,6 +38,7 @@ class NotAttempted(Exception):
 class Exercise:
     judge: Callable
     hints: tuple
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -38,12 +49,15 @@ class Verdict:
     reason: str
 
 
-def exercise(number, *hints):
-    """Register the decorated judge under its number, with three hints from a nudge to nearly the answer."""
+def exercise(number, *hints, seconds=5):
+    """Register the decorated judge under its number, with three hints from a nudge to nearly the answer.
+
+    A judgement that takes longer than ``seconds`` is stopped; raise it only for a judge that is slow by itself.
+    """
 
     def register(judge):
         assert len(hints) == 3 and number not in EXERCISES
-        EXERCISES[number] = Exercise(judge, hints)
+        EXERCISES[number] = Exercise(judge, hints, seconds)
         return judge
 
     return register
@@ -74,90 +88,92 @@ def hint(number, level=1):
 
 def grade(number, answer):
     """The Verdict on an answer; what ``check`` prints."""
-    judge = _find(number).judge
+    exercise = _find(number)
     try:
-        if answer is None or answer is Ellipsis:
+        if answer is None or _is_blank(answer):
             raise NotAttempted
-        return Verdict(RIGHT, judge(answer))
+        return Verdict(RIGHT, within(exercise.seconds, lambda: exercise.judge(answer)))
     except NotAttempted:
         return Verdict(
             NOT_ATTEMPTED, f'put your answer in place of the dots and run the cell again. For a nudge: hint("{number}")'
         )
     except NotYet as reason:
         return Verdict(NOT_YET, str(reason))
-    except Exception as error:
-        return Verdict(NOT_YET, f"this answer, a {type(answer).__name__}, could not be judged ({_line(error)}).")
+    except OutOfTime:
+        return Verdict(NOT_YET, f"stopped: no end after {exercise.seconds:g} s. Is there a loop that never ends?")
+    except (Exception, SystemExit) as error:
+        reason = f"this answer, a {type(answer).__name__}, could not be judged ({first_line(error)})."
+        return Verdict(NOT_YET, reason)
 
 
-def call(function, *arguments, **options):
-    """The learner's function on a case of ours. Its own exception becomes a reason in one line."""
+def call(function, *arguments, **named):
+    """The learner's function on a case of ours; what it raises becomes a reason in one line.
+
+    Arguments given by name are handed over by their position too, for a learner may call them as they like; the names
+    are for telling which arguments were wanted. Tensors, arrays and lists, nested ones as well, are copied, so that
+    nobody can change what is compared with; only a tensor that requires grad is handed over itself, to be asked for it.
+    A function that does nothing but hold dots is not attempted; one that gives back None has forgotten its return.
+    """
     if not callable(function):
-        raise NotYet(f"wanted a function, got {type(function).__name__}. Pass the function's name, without brackets.")
+        raise NotYet(f"wanted a function, got {kind_of(function)}. Pass the function's name, without brackets.")
+    _check_arguments(function, len(arguments), named)
     try:
-        result = function(*arguments, **options)
-    except NotImplementedError:
-        raise NotAttempted from None
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise NotYet(
-            f"your function raised {_line(error)} (line {where.lineno} of its cell: {where.line or '?'})."
-        ) from None
-    if result is None or result is Ellipsis:
+        result = function(*(_copy(value) for value in (*arguments, *named.values())))
+    except (Exception, SystemExit) as error:
+        if isinstance(error, NotImplementedError) and _does_nothing(function):
+            raise NotAttempted from None
+        raised = "ended Python (exit)" if isinstance(error, SystemExit) else f"raised {first_line(error)}"
+        overflow = " A number became too large (overflow)." if isinstance(error, OverflowError) else ""
+        raise NotYet(f"your function {raised}{own_line(error, function)}.{overflow}") from None
+    if _is_blank(result) or (result is None and _does_nothing(function)):
         raise NotAttempted
+    if result is None:
+        raise NotYet("your function gives nothing back (None): it ends without a `return` of its result.")
     return result
 
 
-def same(got, wanted, *, what="the result", tolerance=1e-5):
-    """Raise NotYet unless two tensors agree: type, shape, then the first step that differs, value against value."""
-    got, wanted = _tensor(got, what), torch.as_tensor(wanted)
-    if got.shape != wanted.shape:
-        raise NotYet(f"{what} should have shape {list(wanted.shape)}, got {list(got.shape)}.{_axes_hint(got, wanted)}")
-    wrong = ~torch.isclose(got.to(wanted.dtype), wanted, rtol=tolerance, atol=tolerance)
-    if wrong.any():
-        first = tuple(wrong.nonzero()[0].tolist())
-        values = f"yours {got[first].item():.4g}, wanted {wanted[first].item():.4g}"
-        if not first:
-            raise NotYet(f"{what}: {values}.")
-        place = f"step {first[0]}" + (f", position {list(first[1:])}" if len(first) > 1 else "")
-        share = f"{wrong.float().mean():.0%} of the values differ"
-        raise NotYet(f"{what} first differs at {place}: {values} ({share}).")
+def _check_arguments(function, unnamed, named):
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some of C have none
+        return
+    try:
+        signature.bind(*range(unnamed + len(named)))
+    except TypeError:
+        count = unnamed + len(named)
+        names = f": ({', '.join(named)})" if named and not unnamed else ""
+        raise NotYet(
+            f"your function should take {count} argument{'s' * (count != 1)}{names}; yours takes {signature}."
+        ) from None
 
 
-def close(got, wanted, *, what="the answer", tolerance=0.01, unit=""):
-    """Raise NotYet unless a number lies within a relative tolerance; says only whether it is too large or too small."""
-    value = _number(got, what)
-    if not abs(value - wanted) <= tolerance * abs(wanted):  # written so that NaN is refused too
-        raise NotYet(f"{what}: {value:.6g}{unit} is too {'small' if value < wanted else 'large'}.")
+def _copy(value):
+    if torch.is_tensor(value):
+        return value if value.requires_grad else value.clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, dict):
+        return {key: _copy(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        parts = [_copy(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
 
 
-def _number(got, what="the answer"):
-    try:
-        return float(got)
-    except (TypeError, ValueError):
-        raise NotYet(f"{what} should be one number, got {type(got).__name__}.") from None
+def _is_blank(answer):
+    return answer is Ellipsis or (isinstance(answer, (list, tuple)) and len(answer) > 0 and all(map(_is_blank, answer)))
 
 
-def _tensor(got, what):
-    if isinstance(got, (np.ndarray, list, tuple, int, float, np.number)):
-        try:
-            got = torch.as_tensor(got)
-        except (TypeError, ValueError, RuntimeError):
-            raise NotYet(f"{what} should be a tensor of numbers, got {type(got).__name__} of something else.") from None
-    if not torch.is_tensor(got):
-        raise NotYet(f"{what} should be a tensor, got {type(got).__name__}.")
-    return got.detach()
-
-
-def _axes_hint(got, wanted):
-    if got.ndim == wanted.ndim and sorted(got.shape) == sorted(wanted.shape):
-        return " Is time the first axis?"
-    return ""
-
-
-def _line(error):
-    text = str(error).splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+def _does_nothing(function):
+    """Whether its body is only dots, a docstring, pass, an empty return, or raise NotImplementedError."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    idle = {"RESUME", "NOP", "CACHE", "PUSH_NULL", "PRECALL", "CALL", "POP_TOP", "COPY_FREE_VARS", "RAISE_VARARGS"}
+    idle |= {"LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "LOAD_COMMON_CONSTANT"}
+    return code is not None and all(
+        step.opname in idle or step.argval == "NotImplementedError" for step in dis.get_instructions(code)
+    )
 
 
 def _find(number):
