@@ -92,16 +92,32 @@ def interval(current, beta, threshold=1.0, reset="zero"):
     The membrane climbs from u to the threshold in n = ln((I' - u) / (I' - threshold)) / -ln(beta) steps, where
     I' = I / (1 - beta) is where it is heading. A reset to zero starts at u = 0, and every interval is the next whole
     number above n: both ends are equal. A reset by subtraction starts at u = threshold (1 - 1/beta) if the spike came
-    exactly at the threshold; it came a little above, so the mean lies between n and the next whole number. A current
-    at or under the rheobase, threshold (1 - beta), never fires: infinity.
+    exactly at the threshold; it came a little above, so the mean lies between n and the next whole number, and is 1
+    where n is less. A current at or under the rheobase, threshold (1 - beta), never fires: infinity.
+
+    At beta = 1 the climb is a straight line, n = (threshold - u) / I. At beta = 0 nothing is left of a step but what
+    the reset takes off the next one: subtraction makes it 2 up to I = 2 threshold, 1 above.
+
+    Raises ValueError for a beta outside [0, 1], a threshold that is not above 0, a current that is no finite number,
+    and another reset.
 
     >>> interval(0.2, beta=0.9)
     (7, 7)
     """
-    goal = current / (1 - beta)
-    if goal <= threshold:
+    if not (0 <= beta <= 1 and 0 < threshold < math.inf and math.isfinite(current)):
+        raise ValueError(
+            "interval: beta must be in [0, 1], threshold above 0 and current a finite number, got beta="
+            f"{beta:g}, threshold={threshold:g}, current={current:g}."
+        )
+    if reset not in ("zero", "subtract"):
+        raise ValueError(f'interval: reset must be "zero" or "subtract", got {reset!r}. Without one it fires for ever.')
+    above = current - threshold * (1 - beta)
+    if above <= 0:
         return math.inf, math.inf
-    start = {"zero": 0.0, "subtract": threshold * (1 - 1 / beta)}[reset]
-    n = math.log((goal - start) / (goal - threshold)) / -math.log(beta)
+    if beta == 0:
+        n = 2 if reset == "subtract" and current <= 2 * threshold else 1
+        return n, n
+    climb = threshold if reset == "zero" else threshold / beta  # threshold - u
+    n = climb / above if beta == 1 else math.log1p(climb * (1 - beta) / above) / -math.log(beta)
     whole = math.floor(n) + 1
-    return (whole, whole) if reset == "zero" else (n, whole)
+    return (whole, whole) if reset == "zero" else (max(1, n), whole)

@@ -63,12 +63,13 @@ export function simulate(current, { beta, threshold, reset }) {
 
 // Steps from one spike to the next under a constant current, from the closed form: [from, to] (conventions.interval).
 export function interval(current, { beta, threshold, reset }) {
-  const goal = current / (1 - beta);
-  if (goal <= threshold) return [Infinity, Infinity];
-  const start = reset === "zero" ? 0 : threshold * (1 - 1 / beta);
-  const n = Math.log((goal - start) / (goal - threshold)) / -Math.log(beta);
+  const above = current - threshold * (1 - beta);
+  if (above <= 0) return [Infinity, Infinity];
+  if (beta === 0) return reset === "subtract" && current <= 2 * threshold ? [2, 2] : [1, 1];
+  const climb = reset === "zero" ? threshold : threshold / beta;
+  const n = beta === 1 ? climb / above : Math.log1p((climb * (1 - beta)) / above) / -Math.log(beta);
   const whole = Math.floor(n) + 1;
-  return reset === "zero" ? [whole, whole] : [n, whole];
+  return reset === "zero" ? [whole, whole] : [Math.max(1, n), whole];
 }
 
 function times(spikes) {
