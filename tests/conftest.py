@@ -28,6 +28,20 @@ def refused():
 
 
 @pytest.fixture
+def accepted():
+    """``accepted("02.1", answer)``: the checker calls the answer right; its sentence."""
+    from snn_helpers.exercises import grade
+
+    def assert_accepted(number, answer, words=""):
+        verdict = grade(number, answer)
+        assert verdict.status == "right", verdict
+        assert re.search(words, verdict.reason), verdict.reason
+        return verdict.reason
+
+    return assert_accepted
+
+
+@pytest.fixture
 def good_strip():
     """``good_strip(panel)``: four pictures that hold something, the same each time, and a sentence."""
     from snn_helpers import plots

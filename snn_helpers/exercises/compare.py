@@ -1,6 +1,8 @@
 """What came and what is wanted: numbers and tensors are read in any form that means the right thing, and compared."""
 
 import math
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
 import torch
@@ -131,7 +133,12 @@ def tensor(got, what="the result"):
         if len({part.shape for part in parts}) > 1:
             raise NotYet(f"{what} should be a tensor, got {kind_of(got)} whose parts differ in shape.")
         return torch.stack(parts)
-    if isinstance(got, (list, tuple, int, float, complex, np.ndarray, np.generic)):
+    if (isinstance(got, Real) and not isinstance(got, np.generic)) or isinstance(got, Decimal):
+        try:
+            got = float(got)
+        except OverflowError:
+            raise NotYet(f"{what} is too large for a float (overflow).") from None
+    if isinstance(got, (list, tuple, float, complex, np.ndarray, np.generic)):
         try:
             array = np.array(got)
         except ValueError:  # of ragged rows

@@ -99,8 +99,9 @@ def grade(number, answer):
         )
     except NotYet as reason:
         return Verdict(NOT_YET, str(reason))
-    except OutOfTime:
-        return Verdict(NOT_YET, f"stopped: no end after {exercise.seconds:g} s. Is there a loop that never ends?")
+    except OutOfTime as late:
+        fate = "stopped" if late.stopped else "it goes on in the background until the kernel is restarted"
+        return Verdict(NOT_YET, f"no end after {exercise.seconds:g} s: {fate}. Is there a loop that never ends?")
     except (Exception, SystemExit) as error:
         reason = f"this answer, a {type(answer).__name__}, could not be judged ({first_line(error)})."
         return Verdict(NOT_YET, reason)

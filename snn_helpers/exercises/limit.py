@@ -13,7 +13,10 @@ from contextlib import contextmanager
 
 
 class OutOfTime(Exception):
-    """A judgement took longer than it may."""
+    """A judgement took longer than it may; ``stopped`` says whether it has ended since."""
+
+    def __init__(self, stopped):
+        self.stopped = stopped
 
 
 class _Stop(BaseException):
@@ -51,7 +54,7 @@ def within(seconds, judge):
     if judgement.error:
         raise judgement.error
     if not judgement.done:
-        raise OutOfTime
+        raise OutOfTime(stopped=not judgement.is_alive())
     return judgement.value
 
 
@@ -70,12 +73,12 @@ class _Judgement(threading.Thread):
             pass
         while not self.over:
             try:
-                sys.settrace(None)
                 with self.lock:  # from here on nobody raises in this thread; and what is on its way is taken back
                     self.over = True
                     _raise_in(self, None)
             except _Stop:
                 pass
+        sys.settrace(None)
 
     def _run(self):
         try:
