@@ -1,7 +1,8 @@
 """What a network is trained by and judged by: losses and readouts of its output layer.
 
 Losses take the Record of the output layer (spikes [T, B, C]) and labels [B], and return a scalar, a mean over the
-batch. They raise TypeError for something else than a Record, ValueError for other shapes or a label without a neuron.
+batch. They raise TypeError for something else than a Record, ValueError for other shapes, no steps or no labels, and a
+label without a neuron.
 """
 
 import torch.nn.functional as F
@@ -43,12 +44,13 @@ def mse_rate_loss(record, label):
 def _checked(name, record, label):
     if not hasattr(record, "spikes"):
         raise TypeError(f"{name}: wanted the Record of the output layer, got {type(record).__name__}. Use net(x)[-1].")
-    if record.spikes.ndim != 3 or record.spikes.shape[1:2] != label.shape:
+    if record.spikes.ndim != 3 or record.spikes.shape[1:2] != label.shape or not record.spikes.numel():
         raise ValueError(
             f"{name}: wanted spikes [T, B, C] and labels [B], got {list(record.spikes.shape)} and {list(label.shape)}."
+            + ("" if record.spikes.numel() else " Without a spike or a silence there is no mean.")
         )
     classes = record.spikes.shape[-1]
-    if len(label) and not 0 <= label.min() <= label.max() < classes:
+    if not 0 <= label.min() <= label.max() < classes:
         raise ValueError(
             f"{name}: labels must be 0 to {classes - 1}, one of the {classes} output neurons, "
             f"got {label.min()} to {label.max()}."
