@@ -13,6 +13,7 @@ from torch import nn
 
 from snn_helpers.data import batches
 from snn_helpers.encoding import direct
+from snn_helpers.judging import check, judging
 from snn_helpers.networks import SNN
 
 _WEIGHTS = nn.Conv2d, nn.Linear
@@ -161,12 +162,12 @@ def simulate(snn, digits, steps, encode=direct, *, batch_size=100, seed=0):
 
     encode : (images, steps) -> input [T, B, ...]: ``encoding.direct``, or ``encoding.poisson``; its random draws
         follow from ``seed`` (and the batch size), and the caller's random state is left as it was
+
+    Each module of ``snn`` is left in the mode (train or eval) that it was in. Raises ValueError for no digits.
     """
-    device = next(snn.parameters()).device
-    snn.eval()
+    check("simulate", digits=digits)
     parts = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
-        torch.manual_seed(seed)
+    with judging(snn, seed) as device:
         for images, _ in batches(digits, batch_size, device=device):
             seen = []
             for records in snn.stream(encode(images, steps), 4):
@@ -190,7 +191,19 @@ def accuracy_per_step(snn, digits, steps, encode=direct, **options):
 
 
 def confusion(answers, labels, classes=10):
-    """[C, C]: how many of the N digits of class i (row) were called class j (column)."""
+    """[C, C]: how many of the N digits of class i (row) were called class j (column); answers and labels [N].
+
+    Raises ValueError for other shapes, and for a class that is not one of 0 to C - 1.
+    """
+    if answers.ndim != 1 or answers.shape != labels.shape:
+        raise ValueError(
+            f"confusion: wanted an answer a label, [N] each, got {list(answers.shape)} and {list(labels.shape)}."
+        )
+    both = torch.cat([answers, labels])
+    if len(both) and not 0 <= both.min() <= both.max() < classes:
+        raise ValueError(
+            f"confusion: classes must be 0 to {classes - 1}, got {both.min()} to {both.max()}. Say how many: classes="
+        )
     return torch.bincount(labels * classes + answers, minlength=classes**2).view(classes, classes)
 
 
@@ -211,6 +224,11 @@ def _blocks(name, cnn):
                 raise ValueError(
                     f"{where} with a bias, a current that is there whatever the input and does not scale with it. "
                     "Train again with bias=False."
+                )
+            if isinstance(module, _WEIGHTS) and "weight" not in dict(module.named_parameters(recurse=False)):
+                raise ValueError(  # what is scaled here would be forgotten
+                    f"{where} whose weight is computed at each call (weight_norm, for instance). First make a plain "
+                    "parameter of it: torch.nn.utils.parametrize.remove_parametrizations."
                 )
             if isinstance(module, _WEIGHTS) and any(
                 module is other for block in [*blocks, open_block] for other in block

@@ -85,14 +85,21 @@ def batches(digits, batch_size, *, shuffle=False, seed=0, device=None):
     """Yield (images, labels) batch by batch, the last one smaller if need be: no digit is left out.
 
     images : float [B, 1, 28, 28] in [0, 1];  labels : int64 [B];  both on ``device``.
-    With ``shuffle`` the order is drawn anew from ``seed``. Raises ValueError for a batch size under 1.
+    With ``shuffle`` the order is drawn anew from ``seed``. Raises ValueError for a batch size under 1, and for images
+    that are not of 8-bit pixels, one a label.
 
     >>> [len(y) for _, y in batches(mnist(train=False, root="bundled").first(2000), 900)]
     [900, 900, 200]
     """
     if batch_size < 1:
         raise ValueError(f"batches: batch_size must be at least 1, got {batch_size}.")
-    count = len(digits.labels)
+    images, labels = digits.images, digits.labels
+    if images.dtype != torch.uint8 or images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"batches: wanted images uint8 [N, 28, 28] and labels [N], got {images.dtype} {list(images.shape)} and "
+            f"{list(labels.shape)}. Pixels are 0 to 255 in Digits, and in [0, 1] only in a batch."
+        )
+    count = len(labels)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)) if shuffle else torch.arange(count)
     for index in order.split(batch_size):
         images = digits.images[index].to(device).unsqueeze(1).float().div_(255)

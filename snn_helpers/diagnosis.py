@@ -20,20 +20,25 @@ def diagnose(records, loss=None):
     -------
     list of str, one finding each, the first to look at first; one sentence that says so if nothing is wrong.
     A layer is counted from 1. Findings name what was seen and what to try first. Raises TypeError for something else
-    than a list of Records.
+    than a list of Records, ValueError for Records without a time or a batch.
 
     The floors: cross entropy of C binary scores that are all equal (all silent, or all firing) is ln C, and averaged
     over steps it never falls below ln(1 + (C - 1)/e); the mean squared error of rates against a one-hot label is 1/C
-    when the output is silent.
+    when the output is silent. A floor is named only where the output is such.
     """
     if not isinstance(records, (list, tuple)) or not records or not all(hasattr(r, "spikes") for r in records):
         raise TypeError(
             f"diagnose: wanted the list of Records that net(x) returns, got {type(records).__name__}. "
             "Call it with net(x), not with net(x)[-1]."
         )
+    for record in records:
+        if record.spikes.ndim < 3 or not record.spikes.numel():
+            raise ValueError(
+                f"diagnose: wanted spikes [T, B, ...] of each layer, got {list(record.spikes.shape)}. Give it a batch."
+            )
     loss = loss.item() if torch.is_tensor(loss) else loss
     layers = [finding for number, record in enumerate(records, 1) if (finding := _layer(number, record, records))]
-    return (_not_a_number(loss) or [*layers, *_floor(loss, records[-1])]) or [
+    return (_not_a_number(loss) or [*layers, *_floor(loss, records[-1].spikes.detach())]) or [
         "Nothing is wrong that these numbers show: every layer fires, none is saturated. If it does not learn, look at "
         "the labels, the learning rate and the loss over time."
     ]
@@ -78,19 +83,20 @@ def _not_a_number(loss):
     return []
 
 
-def _floor(loss, output):
-    if loss is None:
+def _floor(loss, spikes):
+    if loss is None or spikes.ndim != 3:
         return []
-    classes = output.spikes.shape[-1]
-    floors = {
-        math.log(classes): f"ln {classes}, the cross entropy of a guess: the outputs are all silent, or all firing. "
-        "Nothing of the image reaches them.",
-        math.log(1 + (classes - 1) / math.e): f"ln(1 + {classes - 1}/e), the least that the cross entropy of each "
-        "step's spikes can be: this loss can fall no further, and every answer is right.",
-        1 / classes: f"1/{classes}, the mean squared error of a silent output.",
-    }
-    return [
-        f"The loss is {loss:.4g}, at a known floor: {text}"
-        for value, text in floors.items()
-        if abs(loss - value) < 0.002 * value
-    ]
+    classes = spikes.shape[-1]
+    if (spikes == spikes[..., :1]).all():
+        guess = "the outputs are all silent, or all firing. Nothing of the image reaches them."
+    else:
+        guess = "the output does not tell the classes apart."
+    floors = [(math.log(classes), f"ln {classes}, the cross entropy of a guess: {guess}")]
+    if (spikes.sum(-1) == 1).double().mean() > 0.99:
+        least = f"ln(1 + {classes - 1}/e), the least that the cross entropy of each step's spikes can be"
+        right = "this loss can fall no further, and every answer is right."
+        floors.append((math.log(1 + (classes - 1) / math.e), f"{least}: {right}"))
+    if spikes.mean() < 0.01:
+        floors.append((1 / classes, f"1/{classes}, the mean squared error of a silent output."))
+    near = [text for value, text in floors if abs(loss - value) < 0.002 * value]
+    return [f"The loss is {loss:.4g}, at a known floor: {text}" for text in near]

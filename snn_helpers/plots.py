@@ -124,6 +124,10 @@ def membrane(record, ax=None, *, threshold=1.0, **style):
     """One neuron's Record ([T]): membrane before reset, threshold, and a mark on top for each spike."""
     ax = _axes(ax)
     trace, spiked = _array(record.membrane), np.flatnonzero(_array(record.spikes))
+    if trace.ndim != 1:
+        raise ValueError(
+            f"membrane: wanted the Record of one neuron, [T], got {list(trace.shape)}. Choose one of them."
+        )
     ax.plot(trace, **{**LINES["membrane"], **style})
     ax.axhline(threshold, **LINES["threshold"])
     low, high = min(0.0, trace.min(initial=0)), max(1.15 * threshold, trace.max(initial=0))
@@ -160,7 +164,10 @@ def bars(values, ax=None, *, highlight=None, **style):
 
 def tally(values, ax=None, *, expected=None, label=None, **style):
     """How often each whole number came, as a share of all; ``expected`` (numbers, their chances) as green points."""
-    ax, count = _axes(ax), np.bincount(_array(values).astype(int), minlength=1)
+    ax, values = _axes(ax), _array(values)
+    if (values != values.round()).any() or (values < 0).any():
+        raise ValueError("tally: wanted whole numbers of at least 0, got others. Sort them into numbered bins first.")
+    count = np.bincount(values.astype(int), minlength=1)
     ax.stairs(count / max(1, count.sum()), np.arange(len(count) + 1) - 0.5, **{"fill": True, "color": "0.75", **style})
     if expected is not None:
         ax.plot(*map(_array, expected), color=COLORS["target"], marker=".", linestyle="", markersize=4, label=label)
@@ -177,15 +184,8 @@ def confusion(counts, ax=None, **style):
     ax.imshow(share, **{"cmap": "cividis", "vmin": 0, "vmax": 1, **style})
     for (i, j), count in np.ndenumerate(counts):
         if count:
-            ax.text(
-                j,
-                i,
-                f"{count:.0f}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="black" if share[i, j] > 0.5 else "white",
-            )
+            shade = "black" if share[i, j] > 0.5 else "white"
+            ax.text(j, i, f"{count:.0f}", ha="center", va="center", fontsize=7, color=shade)
     ticks = np.arange(len(counts))
     ax.set(xticks=ticks, yticks=ticks, xlabel="answer", ylabel="digit")
     return ax

@@ -161,6 +161,17 @@ def test_what_cannot_be_converted_is_refused_by_name(function, cnn, words):
         function(cnn)
 
 
+@pytest.mark.parametrize("wrap", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+def test_weights_that_are_computed_anew_at_each_call_are_refused(wrap):
+    """``normalize`` would scale what the next call throws away."""
+    net = nn.Sequential(nn.Linear(784, 5, bias=False), nn.ReLU(), wrap(nn.Linear(5, 3, bias=False)))
+    for function in conversion.to_snn, lambda cnn: conversion.normalize(cnn, torch.rand(3, 784)):
+        with pytest.raises(ValueError, match=r"layer 2 is \w+Linear whose weight is computed at each"):
+            function(net)
+    nn.utils.parametrize.remove_parametrizations(net[2], "weight")
+    assert len(conversion.to_snn(net).layers) == 2
+
+
 def test_shared_weights_and_modules_that_are_no_chain_are_refused():
     linear = nn.Linear(3, 3, bias=False)
     with pytest.raises(ValueError, match="layer 2 is Linear for a second time"):
@@ -202,6 +213,58 @@ def test_simulate_counts_what_the_network_does_for_every_digit():
     # what has fired and what is left is all that ever came in
     current = snn.layers[-1](records[-2].spikes.flatten(0, 1)).unflatten(0, (13, 29))
     torch.testing.assert_close(run.votes + run.left, 0.5 + current.cumsum(0), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
+@pytest.mark.parametrize("threshold", [0.3, 0.6])
+def test_what_is_left_is_the_membrane_after_its_reset(reset, threshold):
+    torch.manual_seed(0)
+    snn = networks.hidden_layer(31, reset=reset, threshold=threshold)
+    digits = some(13)
+    run = conversion.simulate(snn, digits, 9)
+    with torch.no_grad():
+        record = snn(direct(digits.images.unsqueeze(1) / 255, 9))[-1]
+    fired = record.spikes == 1
+    after = {
+        "subtract": record.membrane - threshold,
+        "zero": torch.zeros_like(record.membrane),
+        "none": record.membrane,
+    }
+    assert fired.any() and not fired.all()
+    torch.testing.assert_close(run.left, torch.where(fired, after[reset], record.membrane), atol=1e-5, rtol=0)
+
+
+def test_simulate_judges_without_dropout_and_leaves_each_module_in_the_mode_it_was_in():
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Flatten(-3), nn.Dropout(0.9), nn.Linear(784, 10, bias=False))
+    snn = networks.SNN(layer, beta=0.9)
+    layer[1].eval()
+    modes = [module.training for module in snn.modules()]
+    assert True in modes and False in modes
+    wanted = conversion.simulate(snn, some(7), 3).spikes
+    assert [module.training for module in snn.modules()] == modes
+    layer[1].train()
+    assert torch.equal(conversion.simulate(snn, some(7), 3).spikes, wanted) and layer[1].training
+    with pytest.raises(ZeroDivisionError):
+        conversion.simulate(snn, some(7), 3, lambda x, steps: 1 / 0)
+    assert all(module.training for module in snn.modules())
+
+
+def test_no_digits_are_refused():
+    for function in conversion.simulate, conversion.accuracy_per_step:
+        with pytest.raises(ValueError, match="simulate: digits must be at least one, got none"):
+            function(conversion.to_snn(networks.cnn()), some(0), 3)
+
+
+def test_a_confusion_of_other_classes_is_refused():
+    answers, labels = torch.tensor([2, 1, 1]), torch.tensor([2, 0, 1])
+    assert conversion.confusion(answers, labels, 3).tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert conversion.confusion(answers[:0], labels[:0], 2).tolist() == [[0, 0], [0, 0]]
+    for wrong in (answers, labels), (labels, answers), (-answers, labels):  # 2 of 2 classes would be 0 of the next row
+        with pytest.raises(ValueError, match="confusion: classes must be 0 to 1, got"):
+            conversion.confusion(*wrong, 2)
+    with pytest.raises(ValueError, match=r"wanted an answer a label, \[N\] each, got \[1\] and \[3\]"):
+        conversion.confusion(answers[:1], labels)
 
 
 def test_answers_accuracy_and_confusion_by_hand():

@@ -92,6 +92,81 @@ def test_a_membrane_is_drawn_as_recorded_with_a_mark_a_spike():
     assert ax.lines[2].get_xdata().tolist() == TRACE.spikes.nonzero().flatten().tolist() != []
 
 
+def test_a_membrane_of_several_neurons_is_refused():
+    """Their spikes would be marked at the place in the flat array."""
+    with pytest.raises(ValueError, match=r"membrane: wanted the Record of one neuron, \[T\], got \[23, 7\]"):
+        plots.membrane(Record(SPIKES, SPIKES), Figure().subplots())
+
+
+@pytest.mark.parametrize("threshold", [0.5, 2.5])
+def test_a_membranes_threshold_is_where_it_is_said_to_be(threshold):
+    ax = plots.membrane(TRACE, Figure().subplots(), threshold=threshold)
+    assert set(ax.lines[1].get_ydata()) == {threshold}
+    assert ax.lines[2].get_ydata().min() > max(threshold, TRACE.membrane.max()) and ax.get_ylim()[1] > threshold
+
+
+def test_a_tally_is_the_share_of_each_number_and_refuses_what_is_none():
+    heights, edges, _ = plots.tally(torch.tensor([3, 1, 3, 0]), Figure().subplots()).patches[0].get_data()
+    assert heights.tolist() == [0.25, 0.25, 0, 0.5] and edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5]
+    for wrong in 0.5, -1.0, float("nan"):
+        with pytest.raises(ValueError, match="tally: wanted whole numbers of at least 0"):
+            plots.tally(torch.tensor([1.0, wrong]), Figure().subplots())
+
+
+def test_bars_stand_at_their_class_and_one_of_them_is_highlighted():
+    ax = plots.bars([3.0, 1.0, 2.0], Figure().subplots(), highlight=1)
+    usual, chosen = (patch.get_data() for patch in ax.patches)
+    np.testing.assert_array_equal(usual.values[::2], [3, np.nan, 2])
+    np.testing.assert_array_equal(chosen.values[::2], [np.nan, 1, np.nan])
+    assert (ax.patches[1].get_hatch(), ax.patches[0].get_hatch()) == ("//", None)
+
+
+def test_a_confusion_has_the_digits_as_rows_each_a_share_of_its_class():
+    counts = np.array([[8, 2], [0, 5]])
+    ax = plots.confusion(counts, Figure().subplots())
+    np.testing.assert_allclose(ax.images[0].get_array(), [[0.8, 0.2], [0, 1]])
+    assert {(text.get_position(), text.get_text()) for text in ax.texts} == {
+        ((0, 0), "8"),
+        ((1, 0), "2"),
+        ((1, 1), "5"),
+    }
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("answer", "digit")
+
+
+def test_a_history_has_its_running_mean_where_the_batches_are():
+    loss = np.arange(90.0)  # a straight line is its own running mean, one batch later
+    ax = plots.history(loss, Figure().subplots())
+    x, mean = ax.lines[1].get_data()
+    assert len(mean) == 88 and x[-1] == 89
+    np.testing.assert_allclose(mean, x - 1)
+
+
+def test_a_spread_is_the_mean_within_the_smallest_and_the_largest():
+    curves = np.array([[1.0, 5, 3], [3, 1, 3], [2, 3, 6]])
+    ax = plots.spread(curves, Figure().subplots(), x=[10, 20, 30])
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[10, 2], [20, 3], [30, 4]])
+    band = {(x, y) for x, y in ax.collections[0].get_paths()[0].vertices.tolist()}
+    assert {(10, 1), (10, 3), (20, 1), (20, 5), (30, 3), (30, 6)} <= band
+
+
+def test_tiles_are_read_row_by_row_with_a_gap_between():
+    maps = np.arange(5)[:, None, None] + np.zeros((5, 2, 3))
+    picture = plots.tiles(maps, Figure().subplots(), columns=3).images[0].get_array().filled(-1)
+    assert picture.shape == (5, 11)
+    assert picture[0].tolist() == [0, 0, 0, -1, 1, 1, 1, -1, 2, 2, 2]
+    assert picture[3].tolist() == [3, 3, 3, -1, 4, 4, 4, -1, -1, -1, -1] and (picture[2] == -1).all()
+
+
+@pytest.mark.parametrize("pixels, top", [(np.full((28, 28), 9, np.uint8), 255), (np.full((28, 28), 0.3), 1.0)])
+def test_an_images_white_is_that_of_its_kind_of_pixels(pixels, top):
+    assert plots.image(pixels, Figure().subplots()).images[0].get_clim() == (0, top)
+
+
+def test_a_signed_image_is_white_at_zero():
+    low, high = plots.signed_image(np.linspace(-1, 3, 784).reshape(28, 28), Figure().subplots()).images[0].get_clim()
+    assert low == -high and 2.8 < high < 2.9  # 97 % of the absolute values are under it
+
+
 def test_a_heatmap_shows_neurons_as_rows_and_the_threshold_as_a_contour():
     values = DATA["heatmap"][0]
     ax = plots.heatmap(values, Figure().subplots(), threshold=0.5)
