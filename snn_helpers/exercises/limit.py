@@ -48,13 +48,13 @@ def within(seconds, judge):
         try:
             judgement.wait(seconds)
         finally:
-            if judgement.is_alive():
+            if not judgement.over:
                 threading.Thread(target=judgement.stop, daemon=True).start()
                 judgement.wait(1)
     if judgement.error:
         raise judgement.error
     if not judgement.done:
-        raise OutOfTime(stopped=not judgement.is_alive())
+        raise OutOfTime(stopped=judgement.over)
     return judgement.value
 
 
@@ -64,7 +64,8 @@ class _Judgement(threading.Thread):
         self.judge, self.context = judge, contextvars.copy_context()
         self.value = self.error = None
         self.done = self.over = False
-        self.lock = threading.Lock()
+        self.lock, self.running = threading.Lock(), threading.Lock()
+        self.running.acquire()
 
     def run(self):
         try:
@@ -79,6 +80,7 @@ class _Judgement(threading.Thread):
             except _Stop:
                 pass
         sys.settrace(None)
+        self.running.release()
 
     def _run(self):
         try:
@@ -91,8 +93,10 @@ class _Judgement(threading.Thread):
 
     def wait(self, seconds):
         end = time.monotonic() + seconds
-        while self.is_alive() and time.monotonic() < end:
-            self.join(0.05)  # in short pieces: on Windows a longer one cannot be interrupted
+        while not self.over and time.monotonic() < end:
+            # not join, which takes an interrupted thread for ended; in short pieces, as on Windows a long one is deaf
+            if self.running.acquire(timeout=0.05):
+                self.running.release()
 
     def stop(self):
         while not self.over:
