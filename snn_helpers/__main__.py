@@ -1,4 +1,4 @@
-"""The command line: ``python -m snn_helpers {download,train,evaluate,convert}``; ``--help`` explains each."""
+"""The command line, ``snn`` or ``python -m snn_helpers``: {download,train,evaluate,convert}; ``--help`` explains."""
 
 import argparse
 import sys
@@ -32,8 +32,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser():
     parser = _Parser(
-        prog="python -m snn_helpers",
-        description="Train, judge and convert the series' networks on the full MNIST. The notebooks need none of it.",
+        prog="snn" if Path(sys.argv[0]).stem == "snn" else "python -m snn_helpers",
+        description="Train, judge and convert the series' networks. The notebooks need none of it.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("download", help="fetch the full MNIST (11 MB) into the cache; the notebooks do without it")
@@ -41,11 +41,13 @@ def _parser():
     train = commands.add_parser(
         "train",
         help="train a network by a recipe, from scratch or from a checkpoint",
-        description="Trains on all 60,000 training digits and judges on all 10,000 test digits. Writes OUT/NAME.json "
-        "(settings and figures) and a folder OUT/NAME: checkpoint, weights, accuracy (PNG and .npy), output voltage "
-        "and spikes of the first test image (.npy). NAME is SYSTEM-RECIPE-seedN; once a setting is changed, RECIPE is "
-        "'custom'. On several processes, which divide each batch: torchrun --standalone --nproc-per-node 2 -m "
-        "snn_helpers train ...",
+        description="Trains on MNIST's 60,000 training digits, or on the bundled 10,000 of them where there are no "
+        "more, and judges on its 10,000 test digits. Writes OUT/NAME.json (settings and figures) and a folder "
+        "OUT/NAME: checkpoint, weights, train and test accuracy (PNG and .npy), output voltage and spikes of the first "
+        "test image (.npy). NAME is SYSTEM-RECIPE-seedN, once a setting is changed SYSTEM-custom-seedN, and on fewer "
+        "digits SYSTEM-RECIPE-10000-seedN. Train accuracy is counted batch by batch while the network learns, so that "
+        "it costs nothing: that of an epoch is of digits as they were trained on, and of weights that still moved. On "
+        "several processes, which divide each batch: torchrun --standalone --nproc-per-node 2 -m snn_helpers train ...",
     )
     train.add_argument("system", choices=NETWORKS, help="which network; cnn is trained, then converted to spikes")
     train.add_argument(
@@ -59,7 +61,12 @@ def _parser():
     train.add_argument("--batch-size", "-b", type=_whole, help="images a batch (default: the recipe's)")
     train.add_argument("--lr", type=_above_0, help="learning rate, the peak of a schedule (default: the recipe's)")
     leak = train.add_mutually_exclusive_group()
-    leak.add_argument("--tau", type=_above_0, help="membrane time constant in steps: beta = exp(-1/tau)")
+    leak.add_argument(
+        "--tau",
+        type=_above_0,
+        help="membrane time constant in steps: beta = exp(-1/tau); of single-layer's reference, "
+        "as published, beta = 1 - 1/tau and the input divided by tau",
+    )
     leak.add_argument("--beta", type=_share, help="share of the membrane left after a step (default: the recipe's)")
     train.add_argument("--threshold", type=_above_0, help="membrane at which a neuron fires (default: the recipe's)")
     train.add_argument(
@@ -74,10 +81,14 @@ def _parser():
 
     evaluate = commands.add_parser("evaluate", help="judge trained weights on all 10,000 test digits")
     evaluate.add_argument("system", choices=NETWORKS, help="which network")
-    evaluate.add_argument("--recipe", choices=["reference", "fast", "best"], default="fast", help="what it was made by")
+    evaluate.add_argument(
+        "--recipe",
+        choices=["reference", "fast", "best"],
+        help="what the weights were trained by; a file of train says it itself, and the bundled ones are of fast",
+    )
     evaluate.add_argument("--weights", type=Path, help="a .safetensors file of train (default: the bundled one)")
-    evaluate.add_argument("--steps", "-T", type=_whole, help="time steps an image (default: the recipe's)")
-    evaluate.add_argument("--seed", type=int, default=0, help="of the encoding (default: %(default)s)")
+    evaluate.add_argument("--steps", "-T", type=_whole, help="time steps an image (default: those of the training)")
+    evaluate.add_argument("--seed", type=int, help="of the encoding (default: that of the training)")
     _common(evaluate, out=False)
 
     convert = commands.add_parser(

@@ -1,6 +1,5 @@
 """What the command line does, one function a command; ``__main__`` holds the words and the options."""
 
-import dataclasses
 import io
 import json
 from functools import partial
@@ -9,9 +8,10 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from snn_helpers import checkpoints, conversion, data, distributed, inputs, networks, recipes, runs, training
+from snn_helpers import checkpoints, conversion, data, distributed, inputs, networks, recipes, runs, settings, training
 from snn_helpers.hardware import best_precision
-from snn_helpers.neurons import beta_from_tau
+
+FULL = 60_000, 10_000  # training and test digits of MNIST
 
 
 def download(options):
@@ -31,16 +31,23 @@ def train(options):
 
 
 def _train(options, team):
-    recipe, name = _recipe(options)
     system = _system(options)
-    digits, test = _digits(options, True), _digits(options, False)
-    device = _device(options.device, team)
-    stem = f"{system}-{name}-seed{options.seed}"
+    base = settings.known(system, options.recipe)
+    changes = {key: value for key in settings.SETTINGS if (value := getattr(options, key)) is not None}
+    recipe = settings.changed(base, changes)
+    changes = {key: value for key, value in changes.items() if settings.changed(base, {key: value}) is not base}
+    name = {"system": system, "recipe": "custom", "based_on": options.recipe, "changes": changes}
+    if not changes:
+        name = {"system": system, "recipe": options.recipe}
+    digits, test = _digits(options)
+    count = "" if (len(digits.labels), len(test.labels)) == FULL else f"-{len(digits.labels)}"
+    stem = f"{system}-{name['recipe']}{count}-seed{options.seed}"
     folder = options.out / stem
-    settings = {"system": system, "recipe": name, "seed": options.seed, **_settings(recipe, device)}
+    device = _device(options.device, team)
+    decides = {**name, "seed": options.seed, "train_images": len(digits.labels), **_settings(recipe, device)}
     if team.size > 1:  # not said of one, so that a checkpoint of before it could be more stays valid
-        settings["processes"] = team.size
-    checkpoint = checkpoints.Checkpoint(folder / "checkpoint.pt", settings)
+        decides["processes"] = team.size
+    checkpoint = checkpoints.Checkpoint(folder / "checkpoint.pt", decides)
 
     def begin():
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,15 +55,21 @@ def _train(options, team):
             raise ValueError(
                 f"{folder} holds the checkpoint of an earlier run. Go on from it with --resume, or name another --out."
             )
-        checkpoints.write(folder / "settings.json", _json(settings))  # a folder that cannot be written to shows at once
+        checkpoints.write(folder / "settings.json", _json(decides))  # a folder that cannot be written to shows at once
 
     team.decide(begin)
+    some, source = f"{len(digits.labels):,} training digits", digits.source
+    if source.startswith("the bundled digits"):
+        some = f"the bundled {len(digits.labels):,} of MNIST's {FULL[0]:,} training digits"
+        source = f"{some}; python -m snn_helpers download fetches all of them"
+    if team.first:
+        print(f"training on {source}")
     with _Log(options.log_dir, recipe) as log:
         how = dict(seed=options.seed, device=device, checkpoint=checkpoint, on_step=log if team.first else None)
         net, record = runs.run(recipe, digits, test, team=team, **how)
     if not team.first:
         return
-    record = {"system": system, "recipe": name, **record}
+    record = {**name, **record}
     about = {
         k: record[k] for k in record if k not in ("history", "train_seconds")
     }  # nothing that a resumed run changes
@@ -64,25 +77,30 @@ def _train(options, team):
     _save_arrays(folder, net, record, recipe, digits, test)
     path = options.out / f"{stem}.json"
     checkpoints.write(path, _json(record))
-    print(f"{record['test_accuracy']:.2%} of {len(test.labels):,} test digits after {recipe.epochs} epochs: {path}")
+    print(
+        f"{record['test_accuracy']:.2%} of {len(test.labels):,} test digits after {recipe.epochs} epochs on "
+        f"{some}: {path}"
+    )
 
 
 def evaluate(options):
-    system = _system(options)
-    recipe = _known(system, options.recipe)
-    if options.steps and recipe.convert:
+    system, device = _system(options), _device(options.device)
+    if system == "cnn-to-snn" and options.steps:
         raise ValueError("--steps is for a network with time; judge the converted cnn with: convert --steps")
-    net = _trained(system, options.recipe, options.weights).to(_device(options.device))
-    test, steps = _digits(options, False), options.steps or recipe.steps
-    share = training.accuracy(net, test, partial(recipe.encode, steps), readout=recipe.readout, seed=options.seed)
+    net, recipe, seed = _trained(system, options)
+    steps, test = options.steps or recipe.steps, data.mnist(False, root=options.data_dir)
+    how = dict(readout=recipe.readout, seed=seed, precision=recipe.precision or best_precision(device))
+    share = training.accuracy(net.to(device), test, partial(recipe.encode, steps), **how)
+    if steps != recipe.steps:
+        print(f"judged in {steps} steps, trained in {recipe.steps}")
     print(f"{share:.2%} of {len(test.labels):,} test digits")
 
 
 def convert(options):
     if options.input == "constant" and options.spike_threshold != 1:
         raise ValueError("--spike-threshold is for --input poisson; a constant input has no spikes.")
-    cnn = _trained("cnn-to-snn", "fast", options.weights).to(_device(options.device))
-    digits, test = _digits(options, True), _digits(options, False)
+    cnn = _trained("cnn-to-snn", options)[0].to(_device(options.device))
+    digits, test = _digits(options)
     options.out.mkdir(parents=True, exist_ok=True)
     how = dict(
         percentile=options.percentile,
@@ -105,7 +123,7 @@ def convert(options):
     }
     stem = options.out / "cnn-to-snn"
     checkpoints.write(f"{stem}-confusion.npy", _npy(seen.confusion().numpy()))
-    checkpoints.write(f"{stem}-accuracy.png", _curve(range(1, options.steps + 1), shares, "simulation step"))
+    checkpoints.write(f"{stem}-accuracy.png", _curve("simulation step", range(1, options.steps + 1), shares))
     checkpoints.write(f"{stem}.json", _json(result))
     for step in sorted({1, 2, 5, 10, 20, 50, 100, options.steps}):
         if step <= options.steps:
@@ -134,48 +152,23 @@ class _Log:
 
     def __call__(self, history):
         step = len(history.loss)
-        judged = history.test_step[-1:] == [step]
+        judged, ended = (at[-1:] == [step] for at in (history.test_step, history.epoch_end))
         if judged:
-            tqdm.write(
-                f"iteration {step - 1}: loss {history.loss[-1]:.4f}, test accuracy {history.test_accuracy[-1]:.2%}"
-            )
+            train = f"train accuracy {history.train_accuracy[-1]:.2%}, " if ended else ""
+            test = f"test accuracy {history.test_accuracy[-1]:.2%}"
+            tqdm.write(f"iteration {step - 1}: loss {history.loss[-1]:.4f}, {train}{test}")
         if self.folder:
             # what a killed run wrote after its last checkpoint is written again: purge_step drops the first version
             self.writer = self.writer or self.writer_of(self.folder, purge_step=step)
             self.writer.add_scalar("loss/train", history.loss[-1], step)
             if judged:
                 self.writer.add_scalar("accuracy/test", history.test_accuracy[-1], step)
+            if ended:
+                self.writer.add_scalar("accuracy/train", history.train_accuracy[-1], step)
 
 
 def _system(options):
     return "cnn-to-snn" if options.system == "cnn" else options.system
-
-
-def _known(system, name):
-    if name not in recipes.RECIPES[system]:
-        raise ValueError(f"{system} has no recipe {name!r}. There are: {', '.join(recipes.RECIPES[system])}.")
-    return recipes.RECIPES[system][name]
-
-
-def _recipe(options):
-    """The recipe with what the command line changes, and its name, which is "custom" then."""
-    recipe = _known(_system(options), options.recipe)
-    neuron = {"beta": options.beta, "threshold": options.threshold}
-    if options.tau:
-        neuron["beta"] = beta_from_tau(options.tau)
-    neuron = {key: value for key, value in neuron.items() if value is not None}
-    if recipe.convert and (neuron or options.steps or options.loss):
-        raise ValueError(
-            "a cnn has no time while it is trained: --steps, --tau, --beta, --threshold and --loss are for spiking "
-            "networks; convert has --steps and --v-init."
-        )
-    changed = {key: getattr(options, key) for key in ("epochs", "steps", "batch_size", "lr") if getattr(options, key)}
-    if options.loss:
-        changed["loss"] = getattr(training, f"{options.loss}_loss")
-    if neuron:
-        changed["network"] = partial(recipe.network, **neuron)
-    changed = {key: value for key, value in changed.items() if value != getattr(recipe, key)}
-    return dataclasses.replace(recipe, **changed), "custom" if changed else options.recipe
 
 
 def _settings(recipe, device):
@@ -190,14 +183,8 @@ def _settings(recipe, device):
     }
 
 
-def _digits(options, train):
-    digits = data.mnist(train, root=options.data_dir)
-    if digits.source.startswith("bundled"):
-        raise ValueError(
-            "wanted the full MNIST, found only the bundled sample. Run: python -m snn_helpers download. Or name the "
-            "folder that holds it: --data-dir"
-        )
-    return digits
+def _digits(options):
+    return tuple(data.mnist(train, root=options.data_dir) for train in (True, False))
 
 
 def _device(name, team=distributed.Team()):
@@ -209,10 +196,18 @@ def _device(name, team=distributed.Team()):
     return team.device(name)
 
 
-def _trained(system, recipe, path):
-    if path is None:
-        return recipes.trained(system, recipe)
-    return networks.load_weights(_known(system, recipe).network(), path)
+def _trained(system, options):
+    """(network, recipe, seed): of the file that is named, by what it says of itself, or what comes with the package."""
+    name, seed = getattr(options, "recipe", None), options.seed
+    if options.weights is None:
+        recipe = settings.known(system, name or "fast")
+        return recipes.trained(system, name or "fast"), recipe, seed or 0
+    recipe, name, said = settings.trained_by(system, options.weights, name)
+    net = networks.load_weights(recipe.network(), options.weights)
+    if not said:
+        neuron = f": {net.extra_repr()}, {recipe.steps} steps" if net.extra_repr() else ""
+        print(f"{options.weights} does not say how it was trained. Taken to be of recipe {name}{neuron}.")
+    return net, recipe, said.get("seed", 0) if seed is None else seed
 
 
 def _save_arrays(folder, net, record, recipe, digits, test):
@@ -223,18 +218,29 @@ def _save_arrays(folder, net, record, recipe, digits, test):
     torch.manual_seed(record["seed"])
     with torch.no_grad():
         output = snn(encode(record["steps"], first))[-1]
-    checkpoints.write(folder / "accuracy.npy", _npy(np.array(history["test_accuracy"])))
+    for part in "train_accuracy", "test_accuracy":
+        checkpoints.write(folder / f"{part}.npy", _npy(np.array(history[part])))
     checkpoints.write(folder / "voltage.npy", _npy(output.membrane[:, 0].cpu().numpy()))
     checkpoints.write(folder / "spikes.npy", _npy(output.spikes[:, 0].cpu().numpy()))
-    checkpoints.write(folder / "accuracy.png", _curve(history["test_step"], history["test_accuracy"], "batch"))
+    in_epoch = -(-len(digits.labels) // recipe.batch_size)
+    learning = [in_epoch * epoch for epoch in range(1, recipe.epochs + 1)], history["train_accuracy"]
+    checkpoints.write(
+        folder / "accuracy.png", _curve("batch", history["test_step"], history["test_accuracy"], learning)
+    )
 
 
-def _curve(x, shares, label):
+def _curve(label, x, shares, learning=None):
+    """The test accuracy at each x; beside it that of the training batches, (x, shares), if there is one."""
     from snn_helpers import plots  # here, because matplotlib takes a second, and a wrong call should not wait for it
 
     plots.use_style()
-    ax = plots.spread(np.atleast_2d(shares), x=list(x), marker="o", markersize=3)
-    ax.set(xlabel=label, ylabel="test accuracy", title=f"{shares[-1]:.2%} of the test digits at the end")
+    ax = plots.spread(np.atleast_2d(shares), x=list(x), marker="o", markersize=3, label="test digits")
+    if learning:
+        x, train = learning
+        look = dict(color=plots.COLORS["input"], marker="s", markersize=3, linestyle="--")
+        plots.spread(np.atleast_2d(train), ax, x=x, label="training batches, while it learns", **look)
+        ax.legend()
+    ax.set(xlabel=label, ylabel="accuracy", title=f"{shares[-1]:.2%} of the test digits at the end")
     return plots.png(ax.figure)
 
 

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from snn_helpers.encoding import direct, poisson
 
 
-def halved_poisson(steps, images):
-    """Poisson spikes of height 1/2: the decayed input of a neuron with tau = 2, as I / tau."""
-    return poisson(images, steps).div_(2)
+def decayed_poisson(steps, images, tau=2.0):
+    """Poisson spikes of height 1 / tau: what reaches a neuron that decays its input as it decays its membrane."""
+    return poisson(images, steps).div_(tau)
 
 
 def plain_poisson(steps, images):

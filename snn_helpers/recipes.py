@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import networks, surrogates, training
-from snn_helpers.inputs import centred, constant, halved_poisson, jitter, plain_poisson, sparse_poisson, still
+from snn_helpers import assets, networks, surrogates, training
+from snn_helpers.inputs import centred, constant, decayed_poisson, jitter, plain_poisson, sparse_poisson, still
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Recipe:
     lr: float
     about: dict  # the settings in words, kept in the recorded file
     steps: int = 1
+    tau: float | None = None  # of a neuron that decays its input too: beta is 1 - 1/tau, the input comes divided by tau
     optimizer: Callable = torch.optim.Adam
     schedule: Callable | None = None
     precision: torch.dtype | None = torch.float32  # None: bfloat16 where the processor has it (hardware.best_precision)
@@ -49,7 +50,8 @@ RECIPES = {
         "reference": Recipe(
             # 1 - 2**-24 is the largest float32 below 1: "above it" is "at 1 or above", as published
             network=partial(networks.single_layer, beta=0.5, threshold=1 - 2**-24, reset="zero"),
-            encode=halved_poisson,
+            encode=decayed_poisson,
+            tau=2.0,
             loss=training.mse_rate_loss,
             steps=100,
             epochs=20,
@@ -241,7 +243,17 @@ def results(pattern):
 
 
 def trained(system, name):
-    """The network of a recipe with the bundled weights of its seed-0 run: ``trained("csnn", "fast")``."""
+    """The network of a recipe with the bundled weights of its seed-0 run: ``trained("csnn", "fast")``.
+
+    Raises ValueError for a recipe whose weights do not come with the package.
+    """
+    bundled = [recipe for recipe in RECIPES[system] if f"{system}-{recipe}.safetensors" in assets.SHA256]
+    if name not in bundled:
+        command = f"python -m snn_helpers train {system.removesuffix('-to-snn')} --recipe {name}"
+        raise ValueError(
+            f"trained: the package has no weights of {system}'s recipe {name!r}, only of {', '.join(bundled)}. Make "
+            f"them: {command}; and name the file that it writes: --weights."
+        )
     net = RECIPES[system][name].network()
     net.load_state_dict(networks.weights(f"{system}-{name}"))
     return net

@@ -60,6 +60,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
         "test_accuracy": history.test_accuracy[-1],
         "train_seconds": round(sum(history.seconds), 1),
         "history": {
+            "train_accuracy": history.train_accuracy,
             "test_accuracy": history.test_accuracy,
             "test_step": history.test_step,
             "loss": [round(sum(history.loss[a:b]) / (b - a), 6) for a, b in pairwise(ends)],

@@ -36,7 +36,7 @@ def some(count, train=True):
 
 
 def step(name, count, team=None):
-    """The gradients of one batch of ``count`` digits, its loss, and the accuracy on 13 digits after it."""
+    """The gradients of one batch of ``count`` digits, its loss, its accuracy, and that on 13 digits after it."""
     network, loss = NETS[name]
     torch.manual_seed(0)
     net = network()
@@ -45,7 +45,7 @@ def step(name, count, team=None):
                            batch_size=count, lr=1.0, seed=0, optimizer=torch.optim.SGD, test=some(13, train=False),
                            progress=False, team=team)  # fmt: skip
     gradients = [old - new.detach() for old, new in zip(before, net.parameters(), strict=True)]
-    return gradients, history.loss[0], history.test_accuracy[0]
+    return gradients, history.loss[0], history.train_accuracy[0], history.test_accuracy[0]
 
 
 def two_epochs(team=None):
@@ -109,10 +109,10 @@ def two(tmp_path_factory):
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", NETS)
 def test_two_processes_have_the_gradients_of_one(two, name, count):
-    wanted, loss, accuracy = step(name, count)
+    wanted, loss, *accuracy = step(name, count)
     assert all(gradient.abs().max() > 1e-3 for gradient in wanted)
     for seen in two:
-        gradients, got_loss, got_accuracy = seen["steps"][name, count]
+        gradients, got_loss, *got_accuracy = seen["steps"][name, count]
         for got, right in zip(gradients, wanted, strict=True):
             torch.testing.assert_close(got, right, atol=1e-5, rtol=0)
         assert got_loss == pytest.approx(loss, abs=1e-6)
@@ -136,24 +136,29 @@ def test_what_the_first_decides_or_refuses_holds_for_all(two):
 
 def test_a_cnn_is_trained_by_two_and_written_by_one(few, capsys, tmp_path):
     cnn = "train", "cnn", "--recipe", "reference", "--epochs", "2", "-b", "9"
-    run = train(2, few, tmp_path, *cnn[1:], "--log-dir", tmp_path / "log")
+    run = train(2, few, tmp_path, *cnn[1:])
     out, errors = run.communicate()
     assert run.returncode == 0, errors
     assert errors.count(" 0/48 ") == 1 and "Warning" not in errors, errors  # one bar
-    assert [line.split(":")[0] for line in out.splitlines()[:2]] == ["iteration 23", "iteration 47"]
-    assert len(out.splitlines()) == 3 and "of 97 test digits after 2 epochs" in out
-    record = json.loads((tmp_path / "cnn-to-snn-custom-seed0.json").read_text())
+    assert [line.split(":")[0] for line in out.splitlines()[1:3]] == ["iteration 23", "iteration 47"]
+    assert len(out.splitlines()) == 4 and "of 97 test digits after 2 epochs" in out
+    record = json.loads((tmp_path / "cnn-to-snn-custom-211-seed0.json").read_text())
     assert record["settings"]["processes"] == 2 and len(record["accuracy_per_step"]) == 40
-    folder = tmp_path / "cnn-to-snn-custom-seed0"
+    folder = tmp_path / "cnn-to-snn-custom-211-seed0"
     random = torch.load(folder / "checkpoint.pt", weights_only=True)["state"]["random"]
     assert len(random) == 2 and not torch.equal(random[0]["cpu"], random[1]["cpu"])
     net = networks.load_weights(networks.cnn(), folder / "weights.safetensors")
     assert training.accuracy(net, data.mnist(False, root=few), lambda x: x) == record["cnn_accuracy"]
-    if sys.modules.get("tensorboard"):
-        assert len(list((tmp_path / "log").iterdir())) == 1
 
     with pytest.raises(SystemExit, match="is of a run with processes 2, wanted one with 1"):
         main([*cnn, "--data-dir", str(few), "--out", str(tmp_path), "--resume"])
+
+
+@pytest.mark.extra("tensorboard")
+def test_one_of_them_writes_the_log(few, tmp_path):
+    run = train(2, few, tmp_path, "single-layer", "-T", "2", "--epochs", "1", "--log-dir", tmp_path / "log")
+    _, errors = run.communicate()
+    assert run.returncode == 0 and len(list((tmp_path / "log").iterdir())) == 1, errors
 
 
 def test_a_checkpoint_that_does_not_say_is_of_one_process(tmp_path):
@@ -164,10 +169,10 @@ def test_a_checkpoint_that_does_not_say_is_of_one_process(tmp_path):
 
 
 def test_what_all_of_them_refuse_is_said_once(few, tmp_path):
-    (tmp_path / "single-layer-fast-seed0").write_text("a file where the folder should be")
+    (tmp_path / "single-layer-fast-211-seed0").write_text("a file where the folder should be")
     run = train(2, few, tmp_path, "single-layer")
     _, errors = run.communicate()
-    assert run.returncode != 0 and len(said(errors)) == 1 and "single-layer-fast-seed0" in said(errors)[0], errors
+    assert run.returncode != 0 and len(said(errors)) == 1 and "single-layer-fast-211-seed0" in said(errors)[0], errors
 
 
 def test_other_commands_run_in_one_process(monkeypatch):
@@ -178,7 +183,7 @@ def test_other_commands_run_in_one_process(monkeypatch):
 
 
 SLOW = "hidden-layer", "--recipe", "reference", "--epochs", "12", "-T", "10", "-b", "20"
-NAME = "hidden-layer-custom-seed0"
+NAME = "hidden-layer-custom-211-seed0"
 
 
 def processes(run):
@@ -253,7 +258,8 @@ def test_a_run_interrupted_killed_and_resumed_ends_with_the_weights_of_one_that_
     records = [json.loads((tmp_path / part / f"{NAME}.json").read_text()) for part in ("whole", "killed")]
     assert files[0] and files[0] == files[1]  # header and all
     assert records[0]["history"]["loss"] == records[1]["history"]["loss"]
-    assert records[0]["history"]["test_accuracy"] == records[1]["history"]["test_accuracy"]
+    for part in "train_accuracy", "test_accuracy":
+        assert records[0]["history"][part] == records[1]["history"][part]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the repository promises about itself: notebooks well kept, one list of dependencies, nothing private."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -114,6 +115,13 @@ def version(text):
     return tuple(map(int, re.findall(r"\d+", text)))
 
 
+def test_a_test_that_can_do_without_a_module_says_which_extra_brings_it():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and "importorskip(" in ast.unparse(node):
+                assert any("mark.extra(" in ast.unparse(mark) for mark in node.decorator_list), (path.name, node.name)
+
+
 def test_every_module_is_packaged():
     packages = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "snn_helpers").rglob("__init__.py")}
     assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
@@ -141,10 +149,12 @@ def test_imports_go_one_way():
         "diagnosis": set(),
         "distributed": set(),
         "losses": set(),
-        "training": {"checkpoints", "data", "diagnosis", "distributed", "losses"},
-        "conversion": {"data", "encoding", "networks"},
+        "judging": {"data", "distributed", "losses", "neurons"},
+        "training": {"checkpoints", "data", "diagnosis", "distributed", "hardware", "judging", "losses"},
+        "conversion": {"data", "encoding", "judging", "networks"},
         "inputs": {"encoding"},
-        "recipes": {"inputs", "networks", "surrogates", "training"},
+        "recipes": {"assets", "inputs", "networks", "surrogates", "training"},
+        "settings": {"inputs", "neurons", "recipes", "training"},
         "runs": {"conversion", "distributed", "hardware", "training"},
     }
     for module, allowed in below.items():
