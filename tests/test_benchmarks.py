@@ -1,5 +1,6 @@
 """The pages for people say what benchmarks/results says; the plan is complete; a class that ends leaves nothing."""
 
+import importlib
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from itertools import chain
 from pathlib import Path
 
@@ -77,13 +79,14 @@ def test_the_page_names_no_address_of_this_repository():
         assert owner == "OWNER"
 
 
+@pytest.mark.extra("classroom")
 @pytest.mark.skipif(not Path("/proc").exists(), reason="the benchmark is for Linux")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_class_that_is_broken_off_leaves_no_process_and_no_file(end, tmp_path):
-    pytest.importorskip("jupyterhub", reason="needs pip install --editable '.[classroom]'")
+    import psutil
+
     if not (shutil.which("configurable-http-proxy") or os.environ.get("CONFIGURABLE_HTTP_PROXY")):
         pytest.skip("needs configurable-http-proxy, see benchmarks/classroom.py")
-    psutil = pytest.importorskip("psutil")
 
     def started():
         found = []
@@ -112,13 +115,15 @@ def test_a_class_that_is_broken_off_leaves_no_process_and_no_file(end, tmp_path)
     "script, place",
     [
         ("latency", "latency"),
-        ("speed", "speed"),
-        ("time_to_accuracy", "time to accuracy"),
+        pytest.param("speed", "speed", marks=pytest.mark.extra("bench")),
+        pytest.param("time_to_accuracy", "time to accuracy", marks=pytest.mark.extra("bench")),
         ("step_memory", "memory of a step"),
     ],
 )
 def test_the_readme_says_what_was_measured(script, place):
-    module = pytest.importorskip(script, exc_type=ImportError)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the other libraries, as they are imported
+        module = importlib.import_module(script)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     printed = re.search(f"<!-- {place} -->\n(.*?)<!-- end of {place} -->", readme, re.S)[1]
     assert printed == module.text(load(script)) + "\n"

@@ -24,7 +24,8 @@ def spikes_of(step, current):
 
 @pytest.mark.parametrize("tau, threshold, seed", CASES)
 def test_snntorch(tau, threshold, seed):
-    snntorch = pytest.importorskip("snntorch")
+    import snntorch
+
     i = current(seed, gain=1.0)
     beta = torch.tensor(math.exp(-1 / tau), dtype=torch.float64)
     neuron, mem, spikes, membrane = snntorch.Leaky(beta=beta, threshold=threshold), torch.zeros_like(i[0]), [], []
@@ -38,6 +39,7 @@ def test_snntorch(tau, threshold, seed):
     assert torch.allclose(record.membrane, torch.stack(membrane), atol=1e-6)
 
 
+@pytest.mark.extra("bench")
 @pytest.mark.parametrize("decayed", [True, False])
 @pytest.mark.parametrize("v_reset", [0.0, None])
 @pytest.mark.parametrize("tau, threshold, seed", CASES)
@@ -54,6 +56,7 @@ def test_spikingjelly(tau, threshold, seed, decayed, v_reset):
     assert torch.equal(spikes, spikes_of(node, i))
 
 
+@pytest.mark.extra("bench")
 def test_spikingjelly_fires_on_the_threshold_and_norse_does_not():
     i = torch.full((5,), 2.0, dtype=torch.float64)  # tau 2: half of it is exactly the threshold, at every step
     jelly = pytest.importorskip("spikingjelly.activation_based.neuron").LIFNode(tau=2.0)
@@ -72,6 +75,7 @@ def test_spikingjelly_fires_on_the_threshold_and_norse_does_not():
     assert spikes[0] == 0 and spikes[1] == 1
 
 
+@pytest.mark.extra("bench")
 @pytest.mark.parametrize("synapse", [False, True], ids=["LIFBoxCell", "LIF with tau_syn = dt"])
 @pytest.mark.parametrize("tau, threshold, seed", CASES)
 def test_norse(tau, threshold, seed, synapse):

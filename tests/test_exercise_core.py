@@ -165,7 +165,9 @@ CELLS = {
 
 
 def test_in_the_kernel_of_a_notebook():
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    import nbclient
+    import nbformat
+
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
     for cell, words in zip(book.cells, CELLS.values(), strict=True):

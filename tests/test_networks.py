@@ -43,6 +43,7 @@ def test_single_layer_is_the_published_network():
     assert "reset=zero" in repr(net) and "beta=0.5" in repr(net)
 
 
+@pytest.mark.extra("bench")
 def test_its_neuron_is_spikingjellys_with_tau_2():
     """halved input, beta 1/2, the largest float below 1 as threshold: at 1 or above, as there."""
     base = pytest.importorskip("spikingjelly.activation_based")

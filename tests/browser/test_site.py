@@ -11,13 +11,12 @@ from urllib.parse import urldefrag, urljoin
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.extra("docs")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The address of the site, served from a new build."""
-    for package in "furo", "myst_nb", "sphinx":
-        pytest.importorskip(package, reason="needs pip install --editable '.[docs]'")
     built = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", ROOT / "docs", built]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
