@@ -32,7 +32,7 @@ def test_float32_where_nobody_knows(monkeypatch):
     platform.machine().lower() not in ("x86_64", "amd64"),
     reason="whether threads share the setting was seen on x86 only",
 )
-def test_a_setting_of_the_caller_is_found_again():
+def test_a_setting_of_the_caller_is_found_again(two_threads):
     tiny = torch.full((2**20,), 1e-39)
     matrix = torch.full((600, 600), 1e-39)
 

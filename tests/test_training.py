@@ -196,7 +196,7 @@ class Watched(torch.nn.Module):
 
 def watched(**options):
     options = dict(epochs=1, batch_size=50, lr=0.01, seed=0, progress=False) | options
-    net = Watched()
+    net = Watched().eval()
     training.fit(net, some(101), lambda x: x, F.cross_entropy, test=some(53, train=False), test_every=1, **options)
     return net.seen
 
@@ -318,7 +318,7 @@ def test_an_ann_twin_is_fitted_by_the_same_function():
     platform.machine().lower() not in ("x86_64", "amd64"),
     reason="whether threads share the setting was seen on x86 only",
 )
-def test_fit_works_without_denormals_in_every_thread_and_gives_them_back():
+def test_fit_works_without_denormals_in_every_thread_and_gives_them_back(two_threads):
     """A million products under 1e-38 are the work of all threads; each has a setting of its own."""
     tiny, seen = torch.full((2**20,), 1e-39), []
 
