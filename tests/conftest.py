@@ -40,6 +40,17 @@ def closed_figures():
 
 
 @pytest.fixture
+def two_threads():
+    """torch shares work out to two threads, however many this machine, or its user, gives it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def refused():
     """``refused("02.1", answer, "words")``: the checker calls the answer wrong, for this reason."""
     from snn_helpers.exercises import grade

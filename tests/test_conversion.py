@@ -267,6 +267,13 @@ def test_a_confusion_of_other_classes_is_refused():
         conversion.confusion(answers[:1], labels)
 
 
+def test_votes_are_counted_however_many_they_are():
+    snn = networks.SNN(nn.Sequential(nn.Flatten(-3), nn.Linear(784, 2)), beta=1.0)
+    nn.init.zeros_(snn.layers[0][1].weight)
+    snn.layers[0][1].bias.data = torch.tensor([1.5, 0.0])
+    assert conversion.simulate(snn, some(3), 307).votes[-1].tolist() == [[307, 0]] * 3
+
+
 def test_answers_accuracy_and_confusion_by_hand():
     votes = torch.tensor([[[0, 0, 0], [0, 1, 1]], [[0, 0, 2], [0, 2, 1]], [[0, 1, 2], [3, 2, 1]]])
     left = torch.zeros(3, 2, 3)

@@ -36,6 +36,12 @@ def test_poisson_inputs_fire_at_so_much_of_a_pixels_value(encode, drive):
     assert x.mean() == pytest.approx(0.75 * drive, abs=4 * 0.5 / x.numel() ** 0.5)
 
 
+def test_a_decayed_input_is_smaller_by_tau():
+    torch.manual_seed(0)
+    x = inputs.decayed_poisson(211, torch.full((13, 1, 7, 5), 0.75), tau=4.0)
+    assert set(x.unique().tolist()) == {0, 0.25} and (x > 0).double().mean() == pytest.approx(0.75, abs=0.01)
+
+
 def test_the_others_are_the_image_itself():
     images = torch.rand(5, 1, 28, 28)
     assert torch.equal(inputs.constant(3, images), images.expand(3, -1, -1, -1, -1))
