@@ -45,6 +45,12 @@ def test_a_silent_layer_is_named_with_its_voltage_and_what_follows_from_it():
     assert findings[2].startswith("The loss is 2.303, at a known floor: ln 10, the cross entropy of a guess")
 
 
+def test_of_a_silent_layer_the_highest_membrane_of_all_is_told_and_the_mean_of_each_neurons():
+    membrane = torch.tensor([[[0.1, 0.2]], [[0.9, 0.3]], [[-3.0, 0.0]]])
+    [finding] = diagnose([Record(torch.zeros(3, 1, 2), membrane)])
+    assert "its membranes come no higher than 0.9 (on average 0.6), below the threshold" in finding
+
+
 def test_no_input_at_all_is_told_from_too_little():
     network = net()
     for parameter in network.parameters():
