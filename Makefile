@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: lab test notebooks site bench lint clean
 
 lab: $(VENV)/installed
-	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
+	$(BIN)/python tools/start_lab.py $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

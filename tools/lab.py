@@ -34,9 +34,9 @@ def jupyterlab(folder):
         port = free.getsockname()[1]
         free.close()
         names = "JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR"
-        options = ["--no-browser", "--allow-root", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
+        options = ["--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options, "--LabApp.news_url=", f"--ServerApp.root_dir={place}"],
+            [sys.executable, Path(__file__).with_name("start_lab.py"), *options, f"--ServerApp.root_dir={place}"],
             env={**os.environ, **dict.fromkeys(names, place), "SNN_DATA_DIR": "bundled", "OMP_WAIT_POLICY": "PASSIVE"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -82,6 +82,7 @@ def test_run_all_and_every_control_by_keyboard(opened, name):
 
 def test_a_callback_that_raises_says_so_in_the_page(opened):
     page = opened("raises.ipynb")
+    assert page.locator(".Toastify__toast").count() == 0, "JupyterLab asks something, such as about its news"
     slider = page.locator(".jp-OutputArea-output [role=slider]").first
     page.get_by_text("2 of them", exact=True).wait_for()
     slider.focus()
