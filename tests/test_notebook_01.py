@@ -1,4 +1,4 @@
-"""Notebook 01: its two explorers and its exercises."""
+"""Notebook 01: its two explorers."""
 
 import math
 import re
@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from snn_helpers import data, encoding, plots, widgets
-from snn_helpers.exercises import grade
 from snn_helpers.widgets.encoding import binomial, expected_rmse
 
 
@@ -116,97 +115,3 @@ def test_tally():
     assert share.tolist() == [0.25, 0.25, 0, 0.5] and edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5]
     assert ax.lines[0].get_ydata().tolist() == [0.5, 0.5] and ax.get_legend().get_texts()[0].get_text() == "coin"
     assert not plots.tally(torch.tensor([])).patches[0].get_data()[0].any()
-
-
-def draws(image, steps, generator):
-    return torch.rand(steps, *image.shape, generator=generator)
-
-
-WRONG_POISSON = {
-    "1 - x, which is what rand > x": lambda x, t, g: (draws(x, t, g) > x).float(),
-    "time as their last axis": lambda x, t, g: (torch.rand(*x.shape, t, generator=g) < x[..., None]).float(),
-    r"should give \[13, 3, 5, 7\]": lambda x, t, g: (torch.rand(x.shape, generator=g) < x).float(),
-    r"add \.float\(\)": lambda x, t, g: draws(x, t, g) < x,
-    "other values came": lambda x, t, g: draws(x, t, g) * x,
-    "Hand the generator on": lambda x, t, g: (torch.rand(t, *x.shape) < x).float(),
-    "nothing is drawn from the generator": lambda x, t, g: (x > 0.5).float().expand(t, *x.shape),
-    "one draw was used for all steps": lambda x, t, g: (
-        (torch.rand(x.shape, generator=g) < x).float().expand(t, *x.shape)
-    ),
-    "fired at a rate of": lambda x, t, g: (torch.randn(t, *x.shape, generator=g) < x).float(),
-    "pixels fire together": lambda x, t, g: (torch.rand(t, *[1] * x.ndim, generator=g) < x).float(),
-    "a step depends on the one before": lambda x, t, g: (
-        (draws(x, t // 2 + 1, g) < x).float().repeat_interleave(2, 0)[:t]
-    ),
-    r"your function raised .*": lambda x, t, g: (torch.rand(t, generator=g) < x).float(),
-    "should be a tensor": lambda x, t, g: (draws(x, t, g) < x).float().tolist(),
-}
-
-
-@pytest.mark.parametrize("words", WRONG_POISSON)
-def test_wrong_encoders_are_refused_for_their_reason(words, refused):
-    refused("01.1", WRONG_POISSON[words], words)
-
-
-@pytest.mark.parametrize("shared", [(1, 5, 7), (3, 1, 7), (3, 5, 1)])
-def test_a_draw_shared_along_one_axis_is_refused(shared, refused):
-    def wrong(x, t, g):
-        return (torch.rand(t, *(min(pair) for pair in zip(shared, x.shape, strict=True)), generator=g) < x).float()
-
-    refused("01.1", wrong, "pixels fire together")
-
-
-@pytest.mark.parametrize(
-    "right",
-    [
-        lambda x, t, g: (draws(x, t, g) < x).float(),
-        lambda x, t, g: (draws(x, t, g) <= x).to(torch.float64),
-        lambda x, t, g: torch.bernoulli(x.expand(t, *x.shape), generator=g),
-        lambda x, t, g: torch.stack([(torch.rand(x.shape, generator=g) < x).float() for _ in range(t)]),
-        lambda x, t, g: encoding.poisson(x, t, generator=g),
-    ],
-)
-def test_other_right_encoders_are_accepted(right):
-    assert grade("01.1", right).status == "right", grade("01.1", right)
-
-
-@pytest.mark.parametrize("number, answer, words", [
-    ("01.2", 30, "two numbers in brackets"),
-    ("01.2", (4.583, 30), "other order"),
-    ("01.2", (30, 21), "21 is the variance"),
-    ("01.2", (30, 30**0.5), "true Poisson count"),
-    ("01.2", (30, 0.0458), "spread of the rate"),
-    ("01.2", (0.3, 4.583), "the mean: 0.3 is too small"),
-    ("01.2", (30, 5.0), "the standard deviation: 5 is too large"),
-    ("01.3", 10, "square root of T"),
-    ("01.3", 5, "squared before"),
-    ("01.3", 25, "the deviation is 0.1"),
-    ("01.3", 200, "0.25 and not 0.5"),
-    ("01.3", 99, "too small"),
-    ("01.3", 101, "too large"),
-    ("01.4", lambda s: s.mean(0), "the negative of the image"),
-    ("01.4", lambda s: 1 - s, "still spikes"),
-    ("01.4", lambda s: 1 - s.mean(), "one number for the whole"),
-    ("01.4", lambda s: 1 - s.mean(1), "rows of the image"),
-    ("01.4", lambda s: 1 - s.mean(-1), "columns of the image"),
-    ("01.4", lambda s: 1 - s.sum(0), "counts the spikes"),
-    ("01.4", lambda s: s.mean(0) ** 2, "first differs"),
-    ("01.4", lambda s: 1 - s.zero_(), "changed the spikes"),
-    ("01.5", lambda x: x.clamp(0, 1), "clamping alone"),
-    ("01.5", lambda x: (x - x.min()) / (x.max() - x.min()), "stretches"),
-    ("01.5", lambda x: (x + 0.1307) * 0.3081, "the order is wrong"),
-    ("01.5", lambda x: x * 0.3081, "the mean is not"),
-    ("01.5", lambda x: x + 0.1307, "division by the deviation is not undone"),
-    ("01.5", torch.sigmoid, "a sigmoid"),
-    ("01.5", torch.abs, "absolute value"),
-    ("01.5", lambda x: x * 0.3081 + 0.1307, "a hair above 1"),
-    ("01.5", lambda x: x.mul_(0.3081).add_(0.1307), "in place"),
-    ("01.5", lambda x: x * 0.3 + 0.13, "first differs"),
-])  # fmt: skip
-def test_typical_wrong_answers_are_refused_for_their_reason(number, answer, words, refused):
-    refused(number, answer, words)
-
-
-def test_rounded_answers_are_right():
-    for number, answer in ("01.2", (30, 4.6)), ("01.2", [30.0, 4.58]), ("01.3", 100.0):
-        assert grade(number, answer).status == "right", grade(number, answer)

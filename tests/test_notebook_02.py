@@ -1,4 +1,4 @@
-"""Notebook 02: its four explorers, held to computations of their own, and its exercises."""
+"""Notebook 02: its four explorers, held to computations of their own."""
 
 import math
 import re
@@ -8,8 +8,7 @@ import torch
 
 from snn_helpers import widgets
 from snn_helpers.conventions import PRESETS, simulate
-from snn_helpers.exercises import grade
-from snn_helpers.neurons import beta_from_tau, lif, lif_step
+from snn_helpers.neurons import beta_from_tau, lif
 from snn_helpers.widgets.neuron import charge, hidden_neuron
 
 EXPLORERS = ["lif_explorer", "euler_explorer", "mystery_explorer", "convention_explorer"]
@@ -101,113 +100,3 @@ def test_a_flipped_switch_turns_one_library_into_another():
     )
     assert "0 of 60 steps differ" in text and "snnTorch = exact beta, full input, reset minus the threshold" in text
     assert "your own" in headline(panel, reset="zero")
-
-
-# ---- exercises
-
-
-def good_step(current, membrane, beta, threshold):
-    return lif_step(current, membrane, beta=beta, threshold=threshold)
-
-
-def bent(change):
-    """A lif_step whose membrane is bent by ``change(u, spiked, current, membrane, beta, threshold)``."""
-
-    def step(current, membrane, beta, threshold):
-        spiked = (membrane > threshold).float()
-        u = change(beta * membrane + current, spiked, current, membrane, beta, threshold)
-        return (u > threshold).float(), u
-
-    return step
-
-
-@pytest.mark.parametrize(
-    "answer, words",
-    [
-        (bent(lambda u, s, i, m, b, h: u), "what you get with no reset"),
-        (bent(lambda u, s, i, m, b, h: u - b * m * s), "a reset to zero"),
-        (bent(lambda u, s, i, m, b, h: u - b * h * s), "beta times the threshold"),
-        (bent(lambda u, s, i, m, b, h: u - b * i - h * s), "a scaled input"),
-        (bent(lambda u, s, i, m, b, h: u - h * (u > h)), "the membrane after its own reset"),
-        (bent(lambda u, s, i, m, b, h: u.sum() - h * s), "membrane first differs at step 0"),
-        (lambda i, m, b, h: good_step(i, m, b, h)[::-1], "the other order"),
-        (lambda i, m, b, h: good_step(i, m, b, h)[0], "two things back"),
-        (lambda i, m, b, h: ((m > h).float(), good_step(i, m, b, h)[1]), "the spikes first differs"),
-        (
-            lambda i, m, b, h: ((good_step(i, m, b, h)[1] >= h).float(), good_step(i, m, b, h)[1]),
-            "exactly at the threshold",
-        ),
-        (lambda i, m: (i, m), "raised TypeError"),
-        (0.5, "wanted a function"),
-    ],
-)
-def test_wrong_steps_are_refused_for_the_right_reason(refused, answer, words):
-    refused("02.1", answer, words)
-
-
-def test_a_step_that_is_right_passes_whatever_it_is_given():
-    assert grade("02.1", good_step).status == "right"
-    assert grade("02.1", lambda *a: list(good_step(*a))).status == "right"
-
-
-@pytest.mark.parametrize(
-    "answer, words",
-    [
-        (lambda n, i, b: i * (1 - b ** (n + 1)) / (1 - b), "one step too many"),
-        (lambda n, i, b: i * (1 - b ** (n - 1)) / (1 - b), "one step too few"),
-        (lambda n, i, b: i * (1 - b**n), "a scaled input"),
-        (lambda n, i, b: i / (1 - b), "where it settles"),
-        (lambda n, i, b: i * (1 - b**n) / (1 - b) * (1 + 3e-6), "too large"),
-        (lambda n, i, b: float("nan"), "nan is too"),
-        (lambda n, i, b: i * n, r"U\[2\].*too large"),
-        (lambda n, i, b: "one", "should be one number"),
-    ],
-)
-def test_wrong_closed_forms(refused, answer, words):
-    refused("02.2", answer, words)
-
-
-@pytest.mark.parametrize(
-    "number, answer, words",
-    [
-        ("02.3", 1.3, "the threshold itself"),
-        ("02.3", 0.13, "Euler's beta"),
-        ("02.3", 1.3 * math.exp(-0.1), "threshold times beta"),
-        ("02.3", 1 - math.exp(-0.1), "for a threshold of 1"),
-        ("02.3", 0.123, "too small"),
-        ("02.3", 0.125, "too large"),
-        ("02.4", 5, "3 steps apart does not fire.*The window is not tau itself"),
-        ("02.4", 9.8, "4 steps apart does not fire"),
-        ("02.4", 12.4, "5 steps apart fires too"),
-        ("02.4", 60.0, r"pair \d\d steps apart fires too"),
-        ("02.4", -3, "above 0"),
-        ("02.4", math.inf, "above 0"),
-        ("02.5", 250, "the step in which it spikes"),
-        ("02.5", 0.2, "right per step"),
-        ("02.5", 1000, "without a refractory period"),
-        ("02.5", 166.7, "too small"),
-        ("02.6", 0.5, "takes its input whole"),
-        ("02.6", 1 - math.exp(-0.5), "the other library's beta"),
-        ("02.6", 2.0, "fire at every step"),
-        ("02.6", 0.99, "never fires, wait as you may"),
-        ("02.6", 1.05, "too large"),
-    ],
-)
-def test_wrong_numbers(refused, number, answer, words):
-    refused(number, answer, words)
-
-
-@pytest.mark.parametrize(
-    "number, answer",
-    [
-        ("02.3", 0.12371),
-        ("02.4", 10),
-        ("02.4", 12.3),
-        ("02.5", 200),
-        ("02.6", 1),
-        ("02.6", 1.01),
-        ("02.6", torch.tensor(1.0)),
-    ],
-)
-def test_right_numbers(number, answer):
-    assert grade(number, answer).status == "right"

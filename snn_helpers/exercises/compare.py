@@ -75,7 +75,7 @@ def close(got, wanted, *, what="the answer", tolerance=0.01, decimals=None, unit
     tolerance = tolerance and max(tolerance, _precision(got))
     if abs(value - wanted) <= tolerance * abs(wanted) or _is_rounded(value, wanted, decimals):
         return value
-    if wanted and math.isclose(value, -wanted, rel_tol=max(tolerance, 1e-6)):
+    if wanted and math.isclose(value, -wanted, rel_tol=max(tolerance, 0.01)):
         raise NotYet(f"{what}: the size is right, the sign is not.")
     digits = next((d for d in range(6, 17) if f"{value:.{d}g}" != f"{wanted:.{d}g}"), 17)
     raise NotYet(f"{what}: {value:.{digits}g}{unit} is too {'small' if value < wanted else 'large'}.")

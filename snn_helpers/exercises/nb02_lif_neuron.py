@@ -4,128 +4,167 @@ import math
 
 import torch
 
-from snn_helpers.exercises.core import NotYet, call, close, exercise, same
+from snn_helpers.exercises.core import (
+    NotYet,
+    alike,
+    call,
+    close,
+    exercise,
+    number,
+    recognise,
+    same,
+)
+from snn_helpers.exercises.limit import OutOfTime, within
 from snn_helpers.neurons import beta_from_tau, lif, lif_step
 
-RHEOBASE = dict(tau=10.0, threshold=1.3)
+ENDLESS = 10**15  # steps: no loop gets there, no array holds them
+AT_ALL = dict(current=0.25, threshold=1.5)
 PAIR = dict(weight=0.6, window=5)
+RESTING = dict(tau=10.0, current=0.4, rest=4)
 
 
 def _step_cases():
-    """Currents, membranes, beta, threshold: seeded, of odd shapes, some neurons over the threshold and some under."""
+    """Currents, membranes, beta, threshold: of odd shapes, above and below the threshold, negative, and exactly on it.
+
+    The last of them fires exactly at the threshold at one step and at the other: numbers without rounding.
+    """
     draw = torch.Generator().manual_seed(202)
-    for shape, beta, threshold in (((7,), 0.9, 1.0), ((3, 5), 0.55, 0.7), ((2, 3, 11), 0.8, 1.9)):
-        current, membrane = (2.5 * threshold * torch.rand(shape, generator=draw) for _ in range(2))
+    for shape, beta, threshold in ((7,), 0.9, 1.0), ((3, 5), 0.55, 0.7), ((2, 3, 11), 0.8, 1.9):
+        current, membrane = (threshold * (4 * torch.rand(shape, generator=draw) - 1.5) for _ in range(2))
         yield current, membrane, beta, threshold
+    yield torch.tensor([1.0, 0.5, 0.25, 0.5]), torch.tensor([0.0, 1.0, 1.5, 2.0]), 0.5, 1.0
 
 
 @exercise(
     "02.1",
-    "three lines: who spiked at the step before? Decay, add the current, take the threshold off those. Then compare.",
-    "the step before spiked where its membrane is above the threshold: (membrane > threshold).float().",
-    "membrane = beta * membrane + current - threshold * spiked; then return (membrane > threshold).float(), membrane.",
+    "the step before spiked where its membrane was above the threshold. What is left of such a membrane?",
+    "nothing is left of it: membrane * (1 - spiked), or torch.where(spiked, 0, membrane). Then decay, add, compare.",
+    "membrane = beta * membrane * (membrane <= threshold) + current; return (membrane > threshold).float(), membrane.",
 )
 def step(answer):
     for current, membrane, beta, threshold in _step_cases():
-        got = call(answer, current.clone(), membrane.clone(), beta, threshold)
+        got = call(answer, current=current, membrane=membrane, beta=beta, threshold=threshold)
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise NotYet(f"wanted two things back, (spikes, membrane), got {type(got).__name__}.")
-        wanted = lif_step(current, membrane, beta=beta, threshold=threshold)
-        _recognise_step(got, wanted, current, membrane, beta, threshold)
-        same(got[1], wanted[1], what="the membrane")
-        same(got[0], wanted[0], what="the spikes")
-    zeros, ones = torch.zeros(3), torch.ones(3)
-    on_it = call(answer, ones, zeros, 0.5, 1.0)
-    same(on_it[0], zeros, what="the spikes of a membrane exactly at the threshold (it fires above, not at it)")
+        wanted = lif_step(current, membrane, beta=beta, threshold=threshold, reset="zero")
+        if alike(got[0], wanted[1]) and alike(got[1], wanted[0]):
+            raise NotYet("these are the two, in the other order: wanted is (spikes, membrane).")
+        slips = _steps_with_a_slip(current, membrane, beta, threshold)
+        recognise(got[1], wanted[1], slips, tolerance=1e-5)
+        same(got[1], wanted[1], what="the membrane", first="position")
+        spikes = {
+            "the spikes are those of the step before; compare the new membrane.": membrane > threshold,
+            "the spikes of >=: exactly at the threshold it does not fire, only above it.": (wanted[1] >= threshold),
+            "the spikes are turned round: it fires above the threshold.": wanted[1] <= threshold,
+            "the spikes of a membrane above 0; it fires above the threshold.": wanted[1] > 0,
+        }
+        recognise(got[0], wanted[0], {why: value.float() for why, value in spikes.items()})
+        same(got[0], wanted[0], what="the spikes", tolerance=0, first="position")
     return "the same spikes and the same membrane as the series' own neuron, on arrays of any shape."
 
 
-def _recognise_step(got, wanted, current, membrane, beta, threshold):
-    def is_like(a, b):
-        return torch.is_tensor(a) and a.shape == b.shape and torch.allclose(a.to(b.dtype), b, atol=1e-5)
-
+def _steps_with_a_slip(current, membrane, beta, threshold):
     spiked = (membrane > threshold).float()
-    decayed = beta * membrane + current
+    kept, on_it = membrane * (1 - spiked), (membrane >= threshold).float()
+    full = beta * membrane + current
     slips = {
-        "no reset: whoever spiked at the step before should start one threshold lower": decayed,
-        "a reset to zero. Here the threshold is subtracted and what is above it stays": decayed
-        - beta * membrane * spiked,
-        "beta times the threshold taken off (a reset before the leak). Take off the whole threshold": decayed
+        "no reset: whoever spiked at the step before should start from 0": full,
+        "a reset by subtraction. Here nothing is left of a membrane that spiked": full - threshold * spiked,
+        "beta times the threshold taken off. Here nothing is left of a membrane that spiked": full
         - beta * threshold * spiked,
-        "a scaled input, (1 - beta) I. Here the current goes in whole": beta * membrane
-        + (1 - beta) * current
-        - threshold * spiked,
-        "the membrane after its own reset. Keep it as it was when it spiked; the reset comes one step later": decayed
-        - threshold * (decayed > threshold),
+        "a reset of the current as well: what comes in at this step counts": full * (1 - spiked),
+        "no leak: what is left is multiplied by beta": kept + current,
+        "a scaled input, (1 - beta) I. Here the current goes in whole": beta * kept + (1 - beta) * current,
+        "beta on the current too. It comes in now and has not leaked yet": beta * (kept + current),
+        "the membrane after its own reset. Keep it as it was when it spiked; the reset comes one step later": (
+            beta * kept + current
+        )
+        * (beta * kept + current <= threshold),
+        "no look at the step before: U[t] is set to 0 where it is above the threshold itself": full
+        * (full <= threshold),
+        ">= for the spike before: a membrane exactly at the threshold has not fired, and keeps its value": (
+            beta * membrane * (1 - on_it) + current
+        ),
+        "a membrane that cannot be negative. It can: currents are, in a network": (beta * kept + current).relu(),
+        "what was below 0 cut off before the leak. A membrane can be negative": beta * kept.relu() + current,
+        "the size of the membrane, without its sign": beta * kept.abs() + current,
+        "the size of the current, without its sign": beta * kept + current.abs(),
+        "the sign of the current turned": beta * kept - current,
     }
-    if is_like(got[0], wanted[1]) and is_like(got[1], wanted[0]):
-        raise NotYet("these are the two, but in the other order: (spikes, membrane).")
-    for what, membrane_of_slip in slips.items():
-        if is_like(got[1], membrane_of_slip) and not is_like(got[1], wanted[1]):
-            raise NotYet(f"this is what you get with {what}.")
+    return {f"this is what you get with {slip}.": value for slip, value in slips.items()}
 
 
 @exercise(
     "02.2",
-    "write out U[1], U[2], U[3] from rest: I, then I + beta I, then I + beta I + beta^2 I. What kind of sum is that?",
-    "a geometric sum: 1 + beta + ... + beta^(n-1) = (1 - beta^n) / (1 - beta).",
-    "return current * (1 - beta**n) / (1 - beta).",
+    "what is left of the start after n steps, and what has the current filled in? The two just add up.",
+    "the start has shrunk to beta^n of itself; the current has filled in what it fills in from rest.",
+    "return start * beta**n + current * (1 - beta**n) / (1 - beta).",
 )
 def closed_form(answer):
     draw = torch.Generator().manual_seed(203)
-    for n in (1, 2, 7, 31):
-        current, beta = (0.1 + 0.85 * torch.rand(2, generator=draw, dtype=torch.float64)).tolist()
-        u = 0.0
+    for n in 1, 2, 7, 31, 0:
+        current, beta, start = (torch.rand(3, generator=draw, dtype=torch.float64) * 0.85 + 0.1).tolist()
+        start = -2 * start if n == 7 else 2 * start
+        u = start
         for _ in range(n):
             u = beta * u + current
-        got = call(answer, n, current, beta)
-        what = f"U[{n}] for I = {current:.3f}, beta = {beta:.3f}"
+        got = call(answer, n=n, current=current, beta=beta, start=start)
+        filled, end = current * (1 - beta**n) / (1 - beta), current / (1 - beta)
         slips = {
-            "one step too many: after n steps there are n terms, the last is beta^(n-1)": current
-            * (1 - beta ** (n + 1))
-            / (1 - beta),
-            "one step too few: U[1] is already I": current * (1 - beta ** (n - 1)) / (1 - beta),
-            "a scaled input: this settles at I, ours settles at I / (1 - beta)": current * (1 - beta**n),
-            "n already at infinity: this is where it settles, not where it is after n steps": current / (1 - beta),
+            "the start left out: this is the membrane that starts from rest": filled,
+            "a start that does not leak: after n steps beta^n of it is left": start + filled,
+            "a start that leaks once only: after n steps beta^n of it is left": beta * start + filled,
+            "the current left out: this is what is left of the start": start * beta**n,
+            "one step too many": beta * u + current,
+            "one step too few: after one step the current has come in once": (u - current) / beta,
+            "a scaled input: this settles at I, ours settles at I / (1 - beta)": start * beta**n
+            + current * (1 - beta**n),
+            "n already at infinity: this is where it settles": end,
+            "a current that never leaks: n times I": start * beta**n + n * current,
+            "the way to the end turned round: it starts at `start` and goes to I / (1 - beta)": end
+            + (end - start) * beta**n,
+            "beta times n where beta to the power n belongs": start * beta * n + current * (1 - beta * n) / (1 - beta),
         }
-        for slip, value in slips.items():
-            if _is(got, value) and not _is(got, u):
-                raise NotYet(f"{what}: this is what you get with {slip}.")
-        close(got, u, what=what, tolerance=1e-6)
-    return "thirty-one steps of a loop in one line, to six digits."
-
-
-def _is(got, value, tolerance=1e-6):
+        what = f"U[{n}] for I = {current:.3f}, beta = {beta:.3f} and a start of {start:.3f}"
+        slips = {f"this is what you get with {slip}.": value for slip, value in slips.items()}
+        recognise(got, u, slips, what=what, tolerance=1e-5)
+        close(got, u, what=what, tolerance=1e-5)
     try:
-        return math.isclose(float(got), value, rel_tol=tolerance)
-    except (TypeError, ValueError):
-        return False
+        late = within(1.5, lambda: call(answer, n=ENDLESS, current=0.2, beta=0.5, start=3.0))
+    except OutOfTime:
+        raise NotYet(
+            "right, but with n = 10^15 it does not end: a loop over the steps. A formula needs none."
+        ) from None
+    except NotYet as reason:
+        raise NotYet(f"right up to 31 steps; with n = 10^15: {reason}") from None
+    close(late, 0.4, what="U[10^15] for I = 0.2 and beta = 0.5", tolerance=1e-5)
+    return "thirty-one steps of a loop in one line, and a million billion of them in no more time."
 
 
 @exercise(
     "02.3",
     "under a constant current the membrane settles at I / (1 - beta). It fires only if that is above the threshold.",
-    "set I / (1 - beta) equal to the threshold and solve for I. beta is exp(-1/10).",
-    "1.3 * (1 - math.exp(-1 / 10)).",
+    "set 0.25 / (1 - beta) equal to 1.5 and solve for beta; then beta = exp(-1/tau) for tau.",
+    "beta = 1 - 0.25 / 1.5, and tau = -1 / math.log(beta).",
 )
-def rheobase(answer):
-    tau, threshold = RHEOBASE["tau"], RHEOBASE["threshold"]
-    beta = beta_from_tau(tau)
-    wanted = threshold * (1 - beta)
-    if _is(answer, threshold, 1e-3):
-        raise NotYet(
-            "this is the threshold itself; but the membrane adds up what it gets, so a far smaller current is enough."
-        )
-    if _is(answer, threshold / tau, 1e-3):
-        raise NotYet("this is the answer for Euler's beta, 1 - 1/tau. Take the exact one, exp(-1/tau).")
-    if _is(answer, threshold * beta, 1e-3):
-        raise NotYet(
-            "this is threshold times beta; what has to be made up at each step is the share that leaks, 1 - beta."
-        )
-    if _is(answer, 1 - beta, 1e-3):
-        raise NotYet("this is the answer for a threshold of 1; here it is 1.3.")
-    close(answer, wanted, what="the rheobase", tolerance=2e-3)
-    return "one per cent less and it never fires, one per cent more and it does, if you wait."
+def smallest_tau(answer):
+    current, threshold = AT_ALL.values()
+    beta = 1 - current / threshold
+    wanted = -1 / math.log(beta)
+    slips = {
+        "this is beta; asked is the tau that makes it": beta,
+        "this is the share that leaks, 1 - beta": 1 - beta,
+        "this is 1 / (1 - beta), the answer for Euler's beta. Take the exact one, exp(-1/tau)": threshold / current,
+        "this is the answer for a threshold of 1; here it is 1.5": -1 / math.log(1 - current),
+        "this is with the logarithm to base 10; beta is a power of e": -1 / math.log10(beta),
+        "this is with the logarithm to base 2; beta is a power of e": -1 / math.log2(beta),
+        "this is the logarithm itself, 1/tau": -math.log(beta),
+        "this takes 0.25/1.5 for beta; it is what leaks, 1 - beta": -1 / math.log(current / threshold),
+    }
+    slips = {f"{why}.": value for why, value in slips.items()}
+    recognise(answer, wanted, slips, tolerance=1e-3)
+    close(answer, wanted, what="tau", tolerance=1e-3, decimals=1, unit=" steps")
+    return f"with a tau shorter than {wanted:.2f} it settles under the threshold, and never fires."
 
 
 @exercise(
@@ -135,50 +174,59 @@ def rheobase(answer):
     "beta^4 > 2/3 >= beta^5, so tau lies between 4 / ln(3/2) and 5 / ln(3/2).",
 )
 def coincidence(answer):
-    tau = _positive_number(answer, "tau")
+    tau = _positive(answer, "tau")
     beta = beta_from_tau(tau)
+    if beta == 1:
+        raise NotYet(f"with tau = {tau:g} nothing leaks: every pair fires, however far apart.")
+    gaps = torch.arange(1, 20)
     current = torch.zeros(41, 19)
-    for gap in range(1, 20):
-        current[0, gap - 1] = current[gap, gap - 1] = PAIR["weight"]
-    fired = lif(current, beta=beta).spikes.sum(0) > 0
-    for gap in range(1, 20):
-        if fired[gap - 1] and gap >= PAIR["window"]:
-            raise NotYet(
-                f"with tau = {tau:g} a pair {fired.nonzero().max() + 1} steps apart fires too: it remembers too long."
-            )
-        if not fired[gap - 1] and gap < PAIR["window"]:
-            extra = " The window is not tau itself." if tau == PAIR["window"] else ""
-            raise NotYet(f"with tau = {tau:g} a pair {gap} steps apart does not fire: it forgets too soon.{extra}")
+    current[0] = PAIR["weight"]
+    current[gaps, gaps - 1] = PAIR["weight"]
+    fires = lif(current, beta=beta).spikes.any(0)
+    last = gaps[fires].max().item() if fires.any() else 0
+    if last >= PAIR["window"]:
+        raise NotYet(f"with tau = {tau:g} a pair {last} steps apart fires too: it remembers too long.")
+    if last < PAIR["window"] - 1:
+        extra = " The window is not tau itself." if tau in (PAIR["window"], PAIR["window"] - 1) else ""
+        raise NotYet(f"with tau = {tau:g} a pair {last + 1} steps apart does not fire: it forgets too soon.{extra}")
     return "pairs 1 to 4 steps apart fire, all others do not. This neuron detects coincidences."
 
 
-def _positive_number(answer, what):
-    if isinstance(answer, (dict, list, tuple, str, bool)):
-        raise NotYet(f"{what} should be one number, got {type(answer).__name__}.")
-    try:
-        value = float(answer)
-    except (TypeError, ValueError):
-        raise NotYet(f"{what} should be one number, got {type(answer).__name__}.") from None
-    if not 0 < value < math.inf:
-        raise NotYet(f"{what} should be a finite number above 0, got {value:g}.")
+def _positive(answer, what):
+    value = number(answer, what)
+    if not value > 0:
+        raise NotYet(f"{what} should be a number above 0, got {value:g}.")
     return value
 
 
 @exercise(
     "02.5",
-    "draw it: a spike, four steps of rest, a spike. How far apart are the two spikes?",
-    "the shortest interval is the step of the spike plus four steps of rest: 5 steps, 5 ms.",
-    "1000 ms / 5 ms.",
+    "how many steps from rest to the first spike, under 0.4? Run it, or take the formula of the f-I curve.",
+    "three steps of charging, the last of which is the spike; then four of rest. How far apart are two spikes?",
+    "a spike every 7 steps of 1 ms: 1000 / 7.",
 )
 def refractory(answer):
-    if _is(answer, 250):
-        raise NotYet("250 is one spike every 4 ms; but the step in which it spikes takes time too.")
-    if _is(answer, 0.2):
-        raise NotYet("0.2 is right per step; asked is the rate per second, and a step lasts 1 ms.")
-    if _is(answer, 1000):
-        raise NotYet("1000 is the highest rate without a refractory period: a spike at every step.")
-    close(answer, 200, what="the highest rate", unit=" Hz", tolerance=1e-6)
-    return "however strong the current, no more than one spike in five steps."
+    tau, current, rest = RESTING.values()
+    membrane = lif(torch.full((50,), current), beta=beta_from_tau(tau), reset="zero").spikes
+    charging = membrane.nonzero()[0].item() + 1
+    interval = charging + rest
+    slips = {
+        f"this is the rate without a rest: a spike every {charging} steps": 1000 / charging,
+        "this is the highest rate there can be, a spike and four steps of rest; but it must charge first": 1000
+        / (rest + 1),
+        "this is one spike every four steps, the rest alone; it must charge as well": 1000 / rest,
+        f"this is one step too short: {charging} of charging and {rest} of rest are {interval}": 1000 / (interval - 1),
+        f"this is one step too long: the spike comes in the last step of charging, so {charging} and {rest} are "
+        f"{interval}": 1000 / (interval + 1),
+        "this is right per step; asked is the rate per second, and a step lasts 1 ms": 1 / interval,
+        "this is the interval in steps; asked is the rate": interval,
+        "this is a spike at every step": 1000,
+        "this is with a scaled input, which would never fire": 0,
+    }
+    slips = {f"{why}.": value for why, value in slips.items()}
+    recognise(answer, 1000 / interval, slips, tolerance=2e-3)
+    close(answer, 1000 / interval, what="the rate", unit=" Hz", tolerance=0.007)
+    return "142.9 Hz in place of 333.3: a rest of four steps costs most where a neuron is fast."
 
 
 @exercise(
@@ -188,15 +236,14 @@ def refractory(answer):
     "it settles at U = I, so I must reach the threshold itself.",
 )
 def scaled_input(answer):
-    if _is(answer, 0.5, 1e-3):
-        raise NotYet(
-            "0.5 is the rheobase of a neuron that takes its input whole. Here half the input is lost: U = U/2 + I/2."
-        )
-    if _is(answer, 1 - math.exp(-0.5), 1e-3):
-        raise NotYet("this is threshold (1 - exp(-1/2)): the other library's beta, and its whole input.")
-    if _is(answer, 2, 1e-3):
-        raise NotYet("2 makes it fire at every step; with less it still fires, only later.")
-    value = _positive_number(answer, "the smallest input")
+    slips = {
+        "0.5 is the rheobase of a neuron that takes its input whole. Here half the input is lost: U = U/2 + I/2.": 0.5,
+        "this is threshold (1 - exp(-1/2)): the other library's beta, and its whole input.": 1 - math.exp(-0.5),
+        "this is with half the input, but a beta of exp(-1/2); this library's is 1 - 1/2.": 2 - 2 * math.exp(-0.5),
+        "2 makes it fire at every step; with less it still fires, only later.": 2.0,
+    }
+    recognise(answer, 1.0, slips, tolerance=1e-3)
+    value = _positive(answer, "the smallest input")
     if value < 1 - 1e-6:
         raise NotYet(
             f"under {value:g} the membrane settles at {value:g}, below the threshold: it never fires, wait as you may."

@@ -15,9 +15,9 @@ _STEPS, _TRAINS = 256, 500
 def poisson_explorer(digits=None):
     """Digit, gain, T and seed -> the image, its spikes, and the image decoded by averaging them.
 
-    ``digits`` : ``data.Digits``; the first example of each class is shown (by default of the bundled test digits)
+    ``digits`` : ``data.Digits``; the first example of each class is shown (by default of the bundled training digits)
     """
-    digits = digits or data.mnist(train=False, root="bundled")
+    digits = digits or data.mnist(root="bundled")
     images = {k: digits.images[digits.labels == k][0].float() / 255 for k in range(10)}
 
     def draw(axes, digit, gain, steps, seed):

@@ -1,0 +1,618 @@
+"""Exercises of notebooks 00 to 02: right ways and wrong ones, each with the verdict and the reason it deserves."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from snn_helpers import encoding, neurons
+from snn_helpers.exercises import nb01_poisson_encoding, nb02_lif_neuron
+
+nan, inf, e = math.nan, math.inf, math.exp
+
+
+def cases(table):
+    """(number, answer, words) for each of {number: [(answer, words), ...]}."""
+    return [
+        pytest.param(number, answer, words, id=f"{number}-{i}")
+        for number, rows in table.items()
+        for i, (answer, words) in enumerate(rows)
+    ]
+
+
+def ways(table):
+    return [
+        pytest.param(number, answer, id=f"{number}-{i}")
+        for number, answers in table.items()
+        for i, answer in enumerate(answers)
+    ]
+
+
+def my_decay(steps):
+    exact = euler = 1.0
+    for _ in range(steps):
+        exact, euler = exact * e(-0.125), euler - 0.125 * euler
+    return exact, euler
+
+
+# ---- numbers: 00.1, 00.2, 01.2, 01.3, 02.3 to 02.6
+
+RIGHT_NUMBERS = {
+    "00.1": [
+        (e(-0.5), (7 / 8) ** 4),
+        [0.607, 0.586],
+        (0.6065, 0.5862),
+        my_decay(4),
+        np.array([e(-0.125), 0.875]) ** 4,
+        torch.tensor([-0.125]).exp().tolist()[0] ** 4 * torch.tensor([1, 0.586182 / 0.606531]),
+        (np.float16(0.6065), torch.tensor(0.875, dtype=torch.bfloat16) ** 4),
+        torch.tensor([e(-0.5), 0.875**4], dtype=torch.float64),
+        (Decimal("0.607"), Fraction(2401, 4096)),
+    ],
+    "00.2": [18_800, 18_800.0, 80 * math.ceil(60_000 / 256), np.int64(18_800), torch.tensor(18_800), [18_800]],
+    "01.2": [
+        (42.5, math.sqrt(10.25)),
+        [42.5, 3.2],
+        (42.5, 3.20),
+        np.array([42.5, 3.2016]),
+        torch.tensor([42.5, 3.2016]),
+        (torch.tensor(42.5), torch.tensor(10.25).sqrt()),
+        (25 * sum((0.2, 0.5, 1.0)), (25 * sum(p * (1 - p) for p in (0.2, 0.5, 1.0))) ** 0.5),
+        (np.float16(42.5), np.float32(3.2016)),
+    ],
+    "01.3": [
+        278,
+        278.0,
+        np.int64(278),
+        torch.tensor(278),
+        math.ceil(0.2 * 0.8 / (0.4 * 0.06) ** 2),
+        (torch.tensor(0.16) / torch.tensor(0.024) ** 2).ceil(),
+        next(T for T in range(1, 999) if math.sqrt(0.16 / T) / 0.4 <= 0.06),
+    ],
+    "02.3": [-1 / math.log(5 / 6), 5.5, 5.48, 5.485, np.float32(5.4848), torch.tensor(5.4848), 1 / math.log(6 / 5)],
+    "02.4": [10, 9.9, 11, 12.3, torch.tensor(10.0), np.int64(12), 4.5 / math.log(1.5), np.float16(11)],
+    "02.5": [1000 / 7, 143, 142.9, 142.86, 142, np.float32(142.857), torch.tensor(1000 / 7), Fraction(1000, 7)],
+    "02.6": [1, 1.0, 1.01, torch.tensor(1.0), np.float16(1), True + 0, [1]],
+}
+
+OTHER_ORDER = "the other order"
+WRONG_NUMBERS = {
+    "00.1": [
+        ((0.586, 0.607), OTHER_ORDER),
+        ((e(-0.125), 0.875), "this is beta, what is left after one step"),
+        ((0.882, 0.875), "this is beta, what is left after one step"),
+        ((0.819, 0.8), "exact: 0.819 is too large"),  # the row tau = 5 of the cell above
+        ((0.607, 0.5), "Euler's took one step of 2 ms"),
+        ((0.607, 0.5625), "Euler's took steps of 1 ms"),
+        ((e(-1), 0.75**4), "dt of 1 ms"),
+        ((e(-0.25), 0.875**2), "after 1 ms"),
+        ((e(-3 / 8), 0.875**3), "one step too few"),
+        (my_decay(5), "one step too many"),
+        ((4 * e(-0.125), 3.5), "four times beta"),
+        ((1 - e(-0.5), 1 - 0.875**4), "the share that is lost"),
+        ((0.607, 0.607), "both are the exact one"),
+        ((0.586, 0.586), "both are Euler's"),
+        ((e(-32), 7**4), "tau/dt where dt/tau belongs"),
+        ((0.61, 0.59), "exact: 0.61 is too large"),
+        ((0.607, 0.59), "euler: 0.59 is too large"),
+        ({0.607, 0.586}, "a set, which has no order"),
+        (0.607, r"2 numbers in brackets, \(exact, euler\)"),
+        ((0.607, 0.586, 1), "got 3"),
+        ((0.607, -0.586), "euler: the size is right, the sign is not"),
+        ((0.607, nan), r"euler is NaN"),
+        ((inf, 0.586), "exact is infinite"),
+        ((0.607, "0.586"), "euler should be one number, got text"),
+        ((0.607, ...), "euler: there are still dots"),
+    ],
+    "00.2": [
+        (234 * 80, r"234 batches; the last one, of 96 images"),
+        (60_000 / 256 * 80, "takes all its steps"),
+        (60_000 * 80, "side by side"),
+        (235 * 20, "40 times 0.5 is 20"),
+        (235 * 40, "steps of 1 ms"),
+        (80, "steps of one batch; an epoch has 235"),
+        (235, "these are the batches; each takes 80"),
+        (256 * 80, "asked is an epoch"),
+        (0, "the number of steps: 0 is too small"),
+        (-18_800, "the sign is not"),
+        (18_801, "18801 is too large"),
+        (nan, "NaN"),
+        ((18_800, 1), "one number, got tuple"),
+        (lambda: 18_800, "was it called"),
+    ],
+    "01.2": [
+        (42.5, "2 numbers in brackets"),
+        ((3.2, 42.5), OTHER_ORDER),
+        ((42.5, 10.25), "standard deviation: this is the variance"),
+        ((42.5, 4.5), "the variances add up"),
+        ((42.5, 42.5**0.5), "true Poisson count"),
+        ((42.5, 4.291), "three as alike"),
+        ((14.17, 2.478), "one pixel with the mean brightness"),
+        ((42.5, 0.128), "the spread of the rate"),
+        ((42.5, 0.6403), "factor T is missing"),
+        ((42.5, 16.008), "T belongs under the root, too"),
+        ((42.5, 0), "the white pixel alone is certain"),
+        ((1.7, 3.2), "the mean: these are the spikes in one step"),
+        ((14.1667, 3.2), "the mean: this is the mean of one pixel"),
+        ((30, 4.58), "the mean: 30 is too small"),  # of the cell above
+        ((42.5, 3.3), "standard deviation: 3.3 is too large"),
+        ((42.5, 3), "standard deviation: 3 is too small"),
+        ((42.5, -3.2016), "standard deviation: the size is right, the sign is not"),
+        ((42.5, (-10.25) ** 0.5), "standard deviation is a complex number"),
+        ((42.5, nan), "standard deviation is NaN"),
+        ({42.5, 3.2}, "a set, which has no order"),
+        ({"mean": 42.5, "sd": 3.2}, "got dict"),
+    ],
+    "01.3": [
+        (44.4, "divided by the gain too"),
+        (45, "divided by the gain too"),
+        (70, "without the gain"),
+        (112, "so the variance by its square"),
+        (17, "the square root of T"),
+        (16.67, "the square root of T"),
+        (348, r"p \(1 - p\), not p"),
+        (0.16 / 0.16 / 0.06, "squared before"),
+        (100, "T: 100 is too small"),
+        (277, "at T = 277 the deviation is still a hair above"),
+        (277.78, "277.78 is where the deviation is just 0.06"),
+        (279, "279 is too large"),
+        (-278, "the sign is not"),
+        (inf, "T is infinite"),
+        (1j, "T is a complex number"),
+        ("278", "T should be one number, got text"),
+    ],
+    "02.3": [
+        (5 / 6, "this is beta"),
+        (1 / 6, "the share that leaks"),
+        (6, "Euler's beta"),
+        (-1 / math.log(0.75), "for a threshold of 1"),
+        (-1 / math.log10(5 / 6), "base 10"),
+        (-1 / math.log2(5 / 6), "base 2"),
+        (math.log(6 / 5), "the logarithm itself"),
+        (1 / math.log(6), "takes 0.25/1.5 for beta"),
+        (1 / math.log(5 / 6), "the size is right, the sign is not"),
+        (4.48, "tau: 4.48 steps is too small"),  # of the heatmap above
+        (5.4, "too small"),
+        (5.6, "too large"),
+        (10, "too large"),
+        (0, "too small"),
+        (inf, "tau is infinite"),
+        (nan, "NaN"),
+    ],
+    "02.4": [
+        (5, "4 steps apart does not fire|3 steps apart does not fire.*The window is not tau itself"),
+        (4, "The window is not tau itself"),
+        (9.8, "a pair 4 steps apart does not fire"),
+        (12.4, "a pair 5 steps apart fires too"),
+        (60.0, r"a pair \d\d steps apart fires too"),
+        (0.6, "a pair 1 steps apart does not fire"),
+        (1e-3, "a pair 1 steps apart does not fire"),
+        (1e30, "nothing leaks: every pair fires"),
+        (-10, "above 0, got -10"),
+        (0, "above 0, got 0"),
+        (inf, "tau is infinite"),
+        (nan, "NaN"),
+        ((9.9, 12.3), "one number, got tuple"),
+        (10**400, "overflow"),
+    ],
+    "02.5": [
+        (200, "the highest rate there can be"),
+        (1000 / 3, "without a rest: a spike every 3 steps"),
+        (250, "the rest alone"),
+        (1000 / 6, "one step too short: 3 of charging and 4 of rest are 7"),
+        (125, "one step too long"),
+        (1 / 7, "right per step"),
+        (7, "the interval in steps"),
+        (1000, "a spike at every step"),
+        (0, "scaled input, which would never fire"),
+        (140, "140 Hz is too small"),
+        (145, "145 Hz is too large"),
+        (-1000 / 7, "the sign is not"),
+        (inf, "infinite"),
+        (torch.tensor([142.9, 142.9]), r"a tensor of shape \[2\]"),
+    ],
+    "02.6": [
+        (0.5, "takes its input whole"),
+        (1 - e(-0.5), "the other library's beta"),
+        (2 - 2 * e(-0.5), "a beta of exp"),
+        (2.0, "fire at every step"),
+        (0.99, "never fires, wait as you may"),
+        (0.25, "under 0.25 the membrane settles at 0.25"),
+        (1.05, "too large"),
+        (0, "above 0"),
+        (-1, "above 0"),
+        (nan, "NaN"),
+        ("one", "one number, got text"),
+        (True, "one number, got bool"),
+    ],
+}
+
+
+@pytest.mark.parametrize("number, answer", ways(RIGHT_NUMBERS))
+def test_right_numbers(number, answer, accepted):
+    accepted(number, answer)
+
+
+@pytest.mark.parametrize("number, answer, words", cases(WRONG_NUMBERS))
+def test_wrong_numbers_are_refused_for_their_reason(number, answer, words, refused):
+    refused(number, answer, words)
+
+
+# ---- 01.1: an encoder
+
+
+def draws(image, steps, generator):
+    return torch.rand(steps, *image.shape, generator=generator)
+
+
+def poisson_in_a_loop(image, steps, generator):
+    spikes = []
+    for _ in range(steps):
+        spikes.append(torch.zeros_like(image))
+        spikes[-1][torch.rand(image.shape, generator=generator) < image] = 1
+    return torch.stack(spikes)
+
+
+def poisson_pixel_by_pixel(image, steps, generator):
+    out = torch.zeros(steps, *image.shape)
+    flat = out.view(steps, -1)
+    for t in range(steps):
+        for i, x in enumerate(image.flatten().tolist()):
+            flat[t, i] = torch.rand(1, generator=generator).item() < x
+    return out
+
+
+def poisson_in_place(image, steps, generator):
+    return torch.empty(steps, *image.shape).uniform_(generator=generator).sub_(image).lt_(0)
+
+
+RIGHT_ENCODERS = [
+    lambda x, t, g: (draws(x, t, g) < x).float(),
+    lambda x, t, g: (draws(x, t, g) <= x).to(torch.float64),
+    lambda x, t, g: draws(x, t, g) < x,
+    lambda x, t, g: (draws(x, t, g) < x).half(),
+    lambda x, t, g: (draws(x, t, g) < x).to(torch.uint8),
+    lambda x, t, g: torch.bernoulli(x.expand(t, *x.shape), generator=g),
+    lambda x, t, g: (draws(x, t, g).numpy() < x.numpy()).astype(int),
+    lambda x, t, g: [(torch.rand(x.shape, generator=g) < x).float() for _ in range(t)],
+    lambda x, t, g: torch.where(draws(x, t, g) < x, 1, 0),
+    lambda x, t, g: encoding.poisson(x, t, generator=g),
+    poisson_in_a_loop,
+    poisson_pixel_by_pixel,
+    poisson_in_place,
+]
+
+
+@pytest.mark.parametrize("answer", RIGHT_ENCODERS)
+def test_right_encoders(answer, accepted):
+    accepted("01.1", answer)
+
+
+WRONG_ENCODERS = {
+    "1 - x, which is what rand > x": lambda x, t, g: (draws(x, t, g) > x).float(),
+    "time as their last axis": lambda x, t, g: (torch.rand(*x.shape, t, generator=g) < x[..., None]).float(),
+    r"should give \[13, 2, 3, 5\], got \[2, 3, 5\]": lambda x, t, g: (torch.rand(x.shape, generator=g) < x).float(),
+    r"should give \[13, 2, 3, 5\], got \[14, ": lambda x, t, g: (draws(x, t + 1, g) < x).float(),
+    r"should give \[13, 2, 3, 5\], got \[13, 30\]": lambda x, t, g: (draws(x, t, g) < x).float().flatten(1),
+    "other values came": lambda x, t, g: draws(x, t, g) * x,
+    r"other values came\. Compare": lambda x, t, g: draws(x, t, g) - x,
+    "Hand the generator on": lambda x, t, g: (torch.rand(t, *x.shape) < x).float(),
+    "two seeds gave the same spikes": lambda x, t, g: (x > 0.5).float().expand(t, *x.shape),
+    "nothing is drawn from the generator": lambda x, t, g: (draws(x, t, torch.Generator().manual_seed(0)) < x).float(),
+    "one draw was used for all steps": lambda x, t, g: (
+        (torch.rand(x.shape, generator=g) < x).float().expand(t, *x.shape)
+    ),
+    "fired at a rate of": lambda x, t, g: (torch.randn(t, *x.shape, generator=g) < x).float(),
+    r"of 0\.000 fired at a rate of 0\.[45]": lambda x, t, g: (draws(x, t, g) < 0.5).float(),
+    r"fired at a rate of .* over 2,000 steps": lambda x, t, g: (draws(x, t, g) < x * x).float(),
+    "pixels fire together": lambda x, t, g: (torch.rand(t, *[1] * x.ndim, generator=g) < x).float(),
+    "a step depends on the one before": lambda x, t, g: (
+        (draws(x, t // 2 + 1, g) < x).float().repeat_interleave(2, 0)[:t]
+    ),
+    r"an image \[7\] and 5 steps should give|your function raised": lambda x, t, g: (
+        torch.rand(t, *x.shape[-3:], generator=g) < x.reshape(2, 3, 5)
+    ).float(),
+    r"your function raised RuntimeError: .*\(line \d+ of": lambda x, t, g: (torch.rand(t, generator=g) < x).float(),
+    r"wanted|should take 3 arguments: \(image, steps, generator\)": lambda x, t: (torch.rand(t, *x.shape) < x).float(),
+    "the spikes should be a tensor, got dict": lambda x, t, g: {"spikes": draws(x, t, g)},
+    "other values came\\. ": lambda x, t, g: draws(x, t, g) * nan,
+}
+
+
+@pytest.mark.parametrize("words", WRONG_ENCODERS)
+def test_wrong_encoders_are_refused_for_their_reason(words, refused):
+    refused("01.1", WRONG_ENCODERS[words], words)
+
+
+@pytest.mark.parametrize("shared", [(1, 3, 5), (2, 1, 5), (2, 3, 1)])
+def test_a_draw_shared_along_one_axis_is_refused(shared, refused):
+    def wrong(x, t, g):
+        shape = [1 if one == 1 else size for one, size in zip(shared[-x.ndim :], x.shape[-3:], strict=False)]
+        return (torch.rand(t, *shape, generator=g) < x).float() if x.shape == (2, 3, 5) else (draws(x, t, g) < x)
+
+    refused("01.1", wrong, "pixels fire together")
+
+
+# ---- 01.4, 01.5: undoing
+
+
+def decode_in_a_loop(spikes):
+    total = torch.zeros(spikes.shape[1:])
+    for step in spikes:
+        total += step
+    return [[(1 - n / len(spikes)) / 0.8 for n in row] for row in total.tolist()]
+
+
+RIGHT_FUNCTIONS = {
+    "01.4": [
+        lambda s: (1 - s.mean(0)) / 0.8,
+        lambda s: ((1 - s.mean(0)) / 0.8).clamp(0, 1),
+        lambda s: 1.25 * (1 - s).mean(0),
+        lambda s: (1 - s.numpy().mean(0)) / 0.8,
+        lambda s: np.clip((1 - s.numpy().mean(0)) / 0.8, 0, 1),
+        lambda s: (1 - s.double().mean(0)) / 0.8,
+        lambda s: (1 - s.half().mean(0)) / 0.8,
+        lambda s: s.neg_().add_(1).mean(0).div_(0.8),
+        lambda s: (len(s) - s.sum(0)) / len(s) / 0.8,
+        decode_in_a_loop,
+    ],
+    "01.5": [
+        lambda s: (1 - (s * 0.5 + 0.5)).clamp(0, 1),
+        lambda s: (0.5 - s / 2).clamp(0, 1),
+        lambda s: s.mul_(-0.5).add_(0.5).clamp_(0, 1),
+        lambda s: np.clip(0.5 - 0.5 * s.numpy(), 0, 1),
+        lambda s: ((1 - s.double()) / 2).clamp(0, 1),
+        lambda s: 0.5 - 0.5 * s.clamp(-1, 1),
+        lambda s: torch.stack([(0.5 - 0.5 * x).clamp(0, 1) for x in s]),
+        lambda s: torch.minimum(torch.maximum(0.5 - s / 2, torch.zeros(())), torch.ones(())),
+    ],
+}
+
+WRONG_FUNCTIONS = {
+    "01.4": [
+        (lambda s: s.mean(0), "plain average, the negative"),
+        (lambda s: 1 - s.mean(0), "the gain is not undone"),
+        (lambda s: s.mean(0) / 0.8, "the gain is undone, but not the turn"),
+        (lambda s: 1 - s.mean(0) / 0.8, "the order is wrong"),
+        (lambda s: 0.8 * (1 - s.mean(0)), "multiplied in once more"),
+        (lambda s: (1 - s) / 0.8, "still spikes"),
+        (lambda s: (1 - s.mean()) / 0.8, "one number for the whole"),
+        (lambda s: (1 - s.mean(1)) / 0.8, "rows of the image"),
+        (lambda s: (1 - s.mean(-1)) / 0.8, "columns of the image"),
+        (lambda s: (1 - s.sum(0)) / 0.8, "counts the spikes"),
+        (lambda s: (1 - s[0]) / 0.8, "the first step alone"),
+        (lambda s: 0.5 * torch.ones(3, 5), "first differs at row 0"),
+        (lambda s: s.mean(0) * nan, "the decoded image is NaN"),
+        (lambda s: 1 / s.mean(0) / 0 * 0 + 1 / (s.mean(0) * 0), "the decoded image is (NaN|infinite)"),
+        (lambda s: (1 - s.mean(0)) * 1j, "complex"),
+        (lambda s: s.sub_(1).mean(0), "first differs"),
+        (lambda s: print(end=""), "gives nothing back"),
+        (lambda s, gain: s, r"should take 1 argument: \(spikes\); yours takes \(s, gain\)"),
+    ],
+    "01.5": [
+        (lambda s: s * 0.5 + 0.5, "still dark ink on white paper"),
+        (lambda s: (s * 0.5 + 0.5).clamp(0, 1), "still dark ink on white paper"),
+        (lambda s: ((1 - s) * 0.5 + 0.5).clamp(0, 1), "first undo the normalisation, all of it"),
+        (lambda s: 1 - s, "turned round before the normalisation"),
+        (lambda s: 1 - (s + 0.5) * 0.5, "halved with the rest"),
+        (lambda s: 1 - s * 0.5, "first undo the normalisation, all of it"),
+        (lambda s: 1 - (s + 0.5), "the division by the deviation is not undone"),
+        (lambda s: -s, "sign is turned"),
+        (lambda s: (s * 0.3081 + 0.1307).clamp(0, 1), "first differs"),
+        (lambda s: (1 - (s * 0.3081 + 0.1307)).clamp(0, 1), "undoes another normalisation"),
+        (lambda s: (s.max() - s) / (s.max() - s.min()), "a dim picture comes out bright"),
+        (lambda s: (s - s.min()) / (s.max() - s.min()), "a dim picture comes out bright.*turn it round"),
+        (lambda s: torch.sigmoid(-s), "a sigmoid"),
+        (torch.abs, "absolute value"),
+        (lambda s: s.clamp(0, 1), "clamping alone"),
+        (lambda s: s, "clamping alone"),
+        (lambda s: 0.5 - s / 2, "a hair above 1 or below 0"),
+        (lambda s: (0.5 - s / 2).clamp(max=1), "a hair above 1 or below 0"),
+        (lambda s: (0.5 - s / 2).clamp(0.1, 1), "paper and ink first differs at pixel 0"),
+        (lambda s: (0.5 - s / 2).clamp(0, 1)[0], r"should have shape \[3, 5, 7\], got \[5, 7\]"),
+        (lambda s: s.mul_(0.5), "first differs"),
+    ],
+}
+
+
+@pytest.mark.parametrize("number, answer", ways(RIGHT_FUNCTIONS))
+def test_right_functions(number, answer, accepted):
+    accepted(number, answer)
+
+
+@pytest.mark.parametrize("number, answer, words", cases(WRONG_FUNCTIONS))
+def test_wrong_functions_are_refused_for_their_reason(number, answer, words, refused):
+    refused(number, answer, words)
+
+
+# ---- 02.1: a step
+
+
+def good_step(current, membrane, beta, threshold):
+    return neurons.lif_step(current, membrane, beta=beta, threshold=threshold, reset="zero")
+
+
+def step_in_place(current, membrane, beta, threshold):
+    membrane[membrane > threshold] = 0
+    membrane *= beta
+    membrane += current
+    return (membrane > threshold).float(), membrane
+
+
+def step_one_by_one(current, membrane, beta, threshold):
+    spikes, new = torch.zeros_like(current), torch.zeros_like(current)
+    for i, (current_i, u) in enumerate(zip(current.flatten(), membrane.flatten(), strict=True)):
+        new.view(-1)[i] = current_i if u > threshold else beta * u + current_i
+        spikes.view(-1)[i] = new.view(-1)[i] > threshold
+    return spikes, new
+
+
+def step_in_numpy(current, membrane, beta, threshold):
+    new = np.where(membrane > threshold, 0, beta * membrane.numpy()) + current.numpy()
+    return new > threshold, new
+
+
+def step_in_double(current, membrane, beta, threshold):
+    membrane = beta * membrane.double().masked_fill(membrane > threshold, 0) + current
+    return (membrane > threshold).int(), membrane
+
+
+RIGHT_STEPS = [
+    good_step,
+    lambda *given: list(good_step(*given)),
+    lambda *given: neurons.Record(*good_step(*given)),
+    lambda i, m, b, h: ((u := b * m * (m <= h) + i) > h, u),
+    lambda i, m, b, h: (((u := torch.where(m > h, i, b * m + i)) > h).float(), u),
+    step_in_place,
+    step_one_by_one,
+    step_in_numpy,
+    step_in_double,
+]
+
+
+@pytest.mark.parametrize("answer", RIGHT_STEPS)
+def test_right_steps(answer, accepted):
+    accepted("02.1", answer)
+
+
+def bent(change):
+    """A step whose membrane is bent by ``change(kept, full, spiked, current, membrane, beta, threshold)``."""
+
+    def step(current, membrane, beta, threshold):
+        spiked = (membrane > threshold).float()
+        kept = membrane * (1 - spiked)
+        u = change(kept, beta * membrane + current, spiked, current, membrane, beta, threshold)
+        return (u > threshold).float(), u
+
+    return step
+
+
+def with_spikes(spikes):
+    def step(current, membrane, beta, threshold):
+        u = good_step(current, membrane, beta, threshold)[1]
+        return spikes(u, membrane, threshold).float(), u
+
+    return step
+
+
+WRONG_STEPS = [
+    (bent(lambda k, f, s, i, m, b, h: f), "no reset"),
+    (bent(lambda k, f, s, i, m, b, h: f - h * s), "a reset by subtraction"),
+    (bent(lambda k, f, s, i, m, b, h: f - b * h * s), "beta times the threshold"),
+    (bent(lambda k, f, s, i, m, b, h: f * (1 - s)), "reset of the current as well"),
+    (bent(lambda k, f, s, i, m, b, h: k + i), "no leak"),
+    (bent(lambda k, f, s, i, m, b, h: b * k + (1 - b) * i), "a scaled input"),
+    (bent(lambda k, f, s, i, m, b, h: b * (k + i)), "beta on the current too"),
+    (bent(lambda k, f, s, i, m, b, h: (u := b * k + i) * (u <= h)), "the membrane after its own reset"),
+    (bent(lambda k, f, s, i, m, b, h: f * (f <= h)), "no look at the step before"),
+    (bent(lambda k, f, s, i, m, b, h: b * m * (m < h) + i), ">= for the spike before"),
+    (bent(lambda k, f, s, i, m, b, h: (b * k + i).relu()), "a membrane that cannot be negative"),
+    (bent(lambda k, f, s, i, m, b, h: b * k.relu() + i), "cut off before the leak"),
+    (bent(lambda k, f, s, i, m, b, h: b * k.abs() + i), "size of the membrane, without its sign"),
+    (bent(lambda k, f, s, i, m, b, h: b * k + i.abs()), "size of the current, without its sign"),
+    (bent(lambda k, f, s, i, m, b, h: b * k - i), "the sign of the current turned"),
+    (bent(lambda k, f, s, i, m, b, h: f.sum() + 0 * f), "membrane first differs at position 0"),
+    (bent(lambda k, f, s, i, m, b, h: 0.9 * k + i), "membrane first differs"),
+    (bent(lambda k, f, s, i, m, b, h: b * k + i + (m == h) * 0.1), "membrane first differs at position 1"),
+    (bent(lambda k, f, s, i, m, b, h: f / 0), "the membrane is infinite at position 0"),
+    (bent(lambda k, f, s, i, m, b, h: f * nan), "the membrane is NaN"),
+    (with_spikes(lambda u, m, h: m > h), "those of the step before"),
+    (with_spikes(lambda u, m, h: u >= h), "the spikes of >=: exactly at the threshold"),
+    (with_spikes(lambda u, m, h: u <= h), "turned round"),
+    (with_spikes(lambda u, m, h: u > 0), "of a membrane above 0"),
+    (with_spikes(lambda u, m, h: u > 1), "the spikes first differs"),
+    (with_spikes(lambda u, m, h: 0 * u), "the spikes first differs"),
+    (with_spikes(lambda u, m, h: (u - h).sigmoid()), "the spikes first differs"),
+    (lambda i, m, b, h: tuple(good_step(i, m, b, h))[::-1], "the other order"),
+    (lambda i, m, b, h: good_step(i, m, b, h)[1], "two things back.*got Tensor"),
+    (lambda i, m, b, h: (good_step(i, m, b, h)[0], good_step(i, m, b, h)[1][:1]), "membrane should have shape"),
+    (lambda i, m: (i, m), r"should take 4 arguments: \(current, membrane, beta, threshold\); yours takes \(i, m\)"),
+    (lambda i, m, b, h: (1 if m > h else 0, m), r"your function raised RuntimeError: Boolean value"),
+    (0.5, "wanted a function"),
+]
+
+
+@pytest.mark.parametrize("answer, words", WRONG_STEPS)
+def test_wrong_steps_are_refused_for_their_reason(answer, words, refused):
+    refused("02.1", answer, words)
+
+
+# ---- 02.2: a formula
+
+
+def filled(n, i, b):
+    return i * (1 - b**n) / (1 - b)
+
+
+def looped(n, i, b, u):
+    for _ in range(n):
+        u = b * u + i
+    return u
+
+
+RIGHT_FORMULAS = [
+    lambda n, i, b, u: u * b**n + filled(n, i, b),
+    lambda n, i, b, u: i / (1 - b) + (u - i / (1 - b)) * b**n,
+    lambda n, i, b, u: torch.tensor(u) * b**n + filled(n, torch.tensor(i), b),
+    lambda n, i, b, u: np.float64(u) * np.power(b, n) + filled(n, np.float64(i), b),
+    lambda n, i, b, u: torch.tensor([u], dtype=torch.float64) * b**n + filled(n, i, b),
+    lambda n, i, b, u: u * e(n * math.log(b)) + i * (e(n * math.log(b)) - 1) / (b - 1),
+    lambda n, i, b, u: float(u * math.pow(b, n) + filled(n, i, b)),
+]
+
+
+@pytest.mark.parametrize("answer", RIGHT_FORMULAS)
+def test_right_formulas(answer, accepted):
+    accepted("02.2", answer)
+
+
+WRONG_FORMULAS = [
+    (lambda n, i, b, u: filled(n, i, b), "the start left out"),  # the formula that stands above
+    (lambda n, i, b, u: u + filled(n, i, b), "a start that does not leak|leaks once only"),
+    (lambda n, i, b, u: b * u + filled(n, i, b), r"U\[2\].*leaks once only"),
+    (lambda n, i, b, u: u * b**n, "the current left out"),
+    (lambda n, i, b, u: u * b ** (n + 1) + filled(n + 1, i, b), "one step too many"),
+    (lambda n, i, b, u: u * b ** (n - 1) + filled(n - 1, i, b), "one step too few"),
+    (lambda n, i, b, u: u * b**n + i * (1 - b**n), "a scaled input"),
+    (lambda n, i, b, u: i / (1 - b), "where it settles"),
+    (lambda n, i, b, u: u * b**n + n * i, r"U\[2\].*a current that never leaks"),
+    (lambda n, i, b, u: (end := i / (1 - b)) + (end - u) * b**n, "turned round"),
+    (lambda n, i, b, u: u * b * n + i * (1 - b * n) / (1 - b), r"U\[2\].*beta times n"),
+    (lambda n, i, b, u: (u * b**n + filled(n, i, b)) * (1 + 3e-5), "is too"),
+    (lambda n, i, b, u: -u * b**n - filled(n, i, b), "the size is right, the sign is not"),
+    (lambda n, i, b, u: abs(u) * b**n + filled(n, i, b), r"U\[7\].*is too large"),
+    (lambda n, i, b, u: 1.0, r"U\[1\] for I = .*: 1 is too"),
+    (lambda n, i, b, u: nan, r"U\[1\] .* is NaN"),
+    (lambda n, i, b, u: u * b**n + i * (1 - b**n) / 0, "ZeroDivisionError"),
+    (lambda n, i, b, u: 2.0 ** (10_000 * n), "overflow"),
+    (lambda n, i, b, u: (b - 1) ** 0.5, "complex number"),
+    (lambda n, i, b, u: "one", "should be one number"),
+    (lambda n, i, b: i, r"\(n, current, beta, start\); yours takes \(n, i, b\)"),
+    (looped, r"n = 10\^15 it does not end: a loop over the steps"),
+    (lambda n, i, b, u: u * b**n + i * sum(b**k for k in range(n)), r"n = 10\^15 it does not end"),
+    (lambda n, i, b, u: u * b**n + (i * b ** torch.arange(n)).sum(), r"right up to 31 steps; with n = 10\^15: your"),
+]
+
+
+@pytest.mark.parametrize("answer, words", WRONG_FORMULAS)
+def test_wrong_formulas_are_refused_for_their_reason(answer, words, refused):
+    refused("02.2", answer, words)
+
+
+# ---- what is called right is right
+
+
+def test_the_wanted_numbers_are_what_the_package_does():
+    look, p = nb01_poisson_encoding.LOOK, nb01_poisson_encoding.LOOK["x"] * nb01_poisson_encoding.LOOK["gain"]
+    deviations = [math.sqrt(p * (1 - p) / T) / look["gain"] for T in (277, 278)]
+    assert deviations[0] > look["error"] >= deviations[1]
+    current, threshold = nb02_lif_neuron.AT_ALL.values()
+    for tau, fires in (5.48, False), (5.49, True):
+        record = neurons.lif(torch.full((900,), current), beta=neurons.beta_from_tau(tau), threshold=threshold)
+        assert bool(record.spikes.any()) == fires
+    pixels = torch.tensor(nb01_poisson_encoding.PIXELS["values"])
+    trains = encoding.poisson(pixels.expand(9001, 3), 25, generator=torch.Generator().manual_seed(0)).sum((0, 2))
+    assert trains.mean().item() == pytest.approx(42.5, abs=0.15) and trains.std().item() == pytest.approx(3.2, abs=0.1)
