@@ -1,11 +1,14 @@
 """The recorded runs: they say what they are, reach what is promised, and their recipes run and follow their seed."""
 
 import dataclasses
+import inspect
+import re
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from snn_helpers import data, inputs, networks, recipes, runs
+from snn_helpers import data, inputs, networks, recipes, runs, training
 
 # what the mean of three seeds has to reach on all 10,000 test images
 AT_LEAST = {
@@ -41,6 +44,69 @@ def test_recorded_runs_say_what_they_are(system, name):
         last = run["cnn_accuracy"] if recipe.convert else run["test_accuracy"]
         assert last == run["history"]["test_accuracy"][-1]
     assert len({run["history"]["loss"][-1] for run in found}) == 3, "three seeds, three runs"
+
+
+# what the words of a recorded run mean
+MEANS = {
+    "encoding": {
+        "Poisson, drawn anew at each step": (inputs.plain_poisson, inputs.decayed_poisson),
+        "Poisson, a pixel against a random number up to 2.5": (inputs.sparse_poisson,),
+        "the image itself at every step, pixels in [0, 1]": (inputs.constant,),
+        "the image itself at every step, pixels shifted and scaled to mean 0, variance 1": (inputs.centred,),
+    },
+    "loss": {
+        "mean squared error between firing rate and one-hot label": (training.mse_rate_loss,),
+        "cross entropy of the spikes at each step": (training.ce_rate_loss,),
+        "cross entropy of the spike counts": (training.ce_count_loss,),
+        "cross entropy of the CNN's scores": (F.cross_entropy,),
+    },
+    "readout": {
+        None: (training.spike_count,),
+        "the class with most spikes; between equals, the higher mean membrane": (training.count_then_membrane,),
+    },
+    "optimizer": {
+        "Adam, constant learning rate": ((torch.optim.Adam, {}, None),),
+        "Adam, one-cycle learning rate": ((torch.optim.Adam, {}, recipes.one_cycle),),
+        "SGD, momentum 0.5, constant learning rate": ((torch.optim.SGD, {"momentum": 0.5}, None),),
+    },
+}
+
+
+def parts(function):
+    """A function or a partial, taken apart."""
+    return getattr(function, "func", function), getattr(function, "keywords", {})
+
+
+@pytest.mark.parametrize("system, name", ALL)
+def test_a_recipe_still_has_the_settings_that_its_runs_were_recorded_with(system, name):
+    recipe = recipes.RECIPES[system][name]
+    is_now = {
+        "encoding": recipe.convert.get("encode", recipe.encode),
+        "loss": recipe.loss,
+        "readout": recipe.readout,
+        "optimizer": (*parts(recipe.optimizer), recipe.schedule),
+    }
+    for run in recipes.recorded(system, name):
+        settings = run["settings"]
+        assert settings["layer"] == recipe.network().extra_repr()
+        precision = getattr(torch, settings.get("precision", "float32"))
+        assert precision == recipe.precision or (recipe.precision is None and precision == torch.bfloat16)
+        for what, meant in MEANS.items():
+            assert is_now[what] in meant[settings.get(what)], what
+        if recipe.convert:
+            assert recipe.encode is inputs.still
+            now = recipe.convert | {"encoding": recipe.convert["encode"].__name__, "images": runs.IMAGES}
+            assert run["conversion"] == {key: now[key] for key in ("percentile", "v_init", "encoding", "images")}
+        if "augmentation" not in settings:
+            assert recipe.augment is None
+            continue
+        function, chosen = parts(recipe.augment)
+        assert function is inputs.jitter
+        bound = inspect.signature(function).bind(None, **chosen)
+        bound.apply_defaults()
+        said = [float(number) for number in re.findall(r"up to ([\d.]+)", settings["augmentation"])]
+        assert said == [bound.arguments["turn"], 100 * bound.arguments["zoom"], bound.arguments["shift"]]
+        assert "turned" in settings["augmentation"].split(",")[0] and "moved" in settings["augmentation"].split(",")[2]
 
 
 @pytest.mark.parametrize("system, name", ALL)
