@@ -1,10 +1,13 @@
-"""Every exercise of every notebook: its solution passes, a blank is not attempted, hints exist."""
+"""Every exercise of every notebook: its solution passes, a blank is not attempted, nonsense is refused, hints exist."""
 
+import math
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 
 from snn_helpers.exercises import check, grade, hint
 from snn_helpers.exercises.core import EXERCISES
@@ -52,27 +55,52 @@ def test_three_hints_and_a_blank(number, capsys):
     assert all("not attempted" in line for line in lines[3:])
 
 
-@pytest.mark.parametrize("answer", ["a word", object(), [1, "two"], {}, float("nan")])
+NONSENSE = [
+    "a word", "", b"7", object(), [1, "two"], {}, {1: 2}, {3}, [], (), [[1, 2], [3]], True, 1j, 10**400, -math.inf,
+    math.nan, [math.nan, math.inf], torch.zeros(0), torch.tensor(math.nan), np.array(["a"]), torch.ones(2, 3, 5),
+    print, int, torch, torch.nn.Linear(2, 3), lambda: 1, [..., 1], (1, 2, 3, 4, 5, 6, 7), range(3), iter([1, 2]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("number", sorted(EXERCISES))
-def test_nonsense_is_refused_without_an_exception(number, answer, capsys):
-    check(number, answer)
-    assert capsys.readouterr().out.startswith("✘")
+def test_nonsense_is_refused_in_words_without_an_exception(number):
+    for answer in NONSENSE:
+        verdict = grade(number, answer)
+        assert verdict.status == "not yet", (answer, verdict)
+        assert not re.search(r"could not be judged|(nan|inf)\S* is too", verdict.reason), (answer, verdict.reason)
+        assert "\n" not in verdict.reason, (answer, verdict.reason)
 
 
-def test_the_learners_own_exception_is_shown_in_one_line(refused):
-    from snn_helpers.exercises.core import call, exercise
+def forgetful(*given, **named):
+    len(given)
 
-    @exercise("99.9", "one", "two", "three")
-    def judge(answer):
-        return call(answer, 3)
 
-    try:
-        refused("99.9", lambda x: x / 0, r"your function raised ZeroDivisionError: division by zero \(line \d+")
-        assert "\n" not in grade("99.9", lambda x: x / 0).reason
-        refused("99.9", 3, "wanted a function, got int")
-        assert grade("99.9", lambda x: None).status == "not attempted"
-    finally:
-        del EXERCISES["99.9"]
+def failing(*given, **named):
+    raise KeyError("mine")
+
+
+def greedy(a, b, c, d, e, f, g, h, i): ...
+
+
+def leaving(*given, **named):
+    exit()
+
+
+def asks_for_a_function():
+    """The numbers of the exercises whose answer is a function that the learner writes."""
+    return [p.id for p in exercises() if re.search(rf'^check\("{p.id}", (\w+)\)$', p.values[2], re.M)[1] in defined(p)]
+
+
+def defined(parameter):
+    return re.findall(r"^def (\w+)\(", parameter.values[2], re.M)
+
+
+@pytest.mark.parametrize("number", asks_for_a_function())
+def test_a_function_that_fails_is_told_how(number, refused):
+    refused(number, forgetful, "gives nothing back")
+    refused(number, failing, r"your function raised KeyError: 'mine' \(line \d+ of test_exercises\.py: raise KeyError")
+    refused(number, greedy, r"should take \d arguments?: \(\w+.*\); yours takes \(a, b, c, d, e, f, g, h, i\)")
+    refused(number, leaving, "ended Python")
 
 
 def test_an_unknown_number_says_which_there_are():
