@@ -2,6 +2,9 @@
 
 Per step it does what ``neurons.lif_step`` says, in the same order of operations, so the two are equal to the bit.
 It saves what the backward pass needs and recomputes the surrogate there; results are written in place, step by step.
+On a processor a block of neurons, small enough for torch to keep it on one thread, goes through all its steps before
+the next block does. Divided among threads, each operation would wait for the slowest of them, which on a machine that
+has other work to do is one that is not running.
 On a GPU, where Triton is installed, ``triton_kernels`` does the same in one launch instead of several a step.
 """
 
@@ -12,93 +15,134 @@ import torch
 
 from snn_helpers.memory import empty_steps
 
-_AT_ONCE = 2**18  # values of each array that the backward pass takes at a time: from 2**15 to 2**20 hardly a difference
+BLOCK = 2**15 - 1  # values that torch works on with one thread: it divides an array of 2**15 or more among several
+LARGE = 2**18  # values from which on an operation takes so long that dividing it pays, also on a busy machine
+
+
+def blocks(x):
+    """Views that make up ``x`` [...], each of at most ``BLOCK`` values on a processor; elsewhere x as it is."""
+    if x.device.type != "cpu" or x.numel() <= BLOCK:
+        return [x]
+    rows = BLOCK * len(x) // x.numel()
+    return x.split(rows) if rows else [block for row in x.unbind(0) for block in blocks(row)]
+
+
+def has_nan(x):
+    """Whether any value of ``x`` is NaN (not a number)."""
+    return any(torch.isnan(block).any() for block in blocks(x))
 
 
 class Lif(torch.autograd.Function):
-    """``Lif.apply(current, before, beta, threshold, reset, derivative, out) -> (spikes, membrane, last)``.
+    """``Lif.apply(current, before, beta, threshold, reset, derivative) -> (spikes, membrane, last)``.
 
-    current [T, ...]; before: the membrane [...] of the step before, or None for rest; out: None, or a list of two
-    tensors [T, ...] to write spikes and membrane into. ``last`` [...] is the membrane of the last step, to go on from
-    (``membrane[-1]``, but its gradient does not first fill a [T, ...] with zeros). Gradients reach ``current`` and
-    ``before``, none passes through the reset (as in snnTorch).
+    current [T, ...]; before: the membrane [...] of the step before, or None for rest. ``last`` [...] is the membrane
+    of the last step, to go on from (``membrane[-1]``, but its gradient does not first fill a [T, ...] with zeros).
+    Gradients reach ``current`` and ``before``, none passes through the reset (as in snnTorch).
     """
 
     @staticmethod
-    def forward(ctx, current, before, beta, threshold, reset, derivative, out):
-        spikes, membrane = out or (empty_steps(len(current), current[0]) for _ in range(2))
+    def forward(ctx, current, before, beta, threshold, reset, derivative):
+        spikes, membrane = (empty_steps(len(current), current[0]) for _ in range(2))
         arguments = current, before, beta, threshold, reset, spikes, membrane
         if not _fused("forward", current, derivative, *arguments):
             forward(*arguments)
-        ctx.save_for_backward(membrane, spikes if reset == "zero" else None, before)
+        ctx.save_for_backward(membrane, before)
         ctx.constants = beta, threshold, reset, derivative
         ctx.set_materialize_grads(False)
-        return spikes, membrane, membrane.data[-1]
+        return spikes, membrane, membrane[-1].clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_spikes, grad_membrane, carried):
-        membrane, spikes, before = ctx.saved_tensors
-        arguments = (grad_spikes, grad_membrane, carried), membrane, spikes, before, *ctx.constants
+        membrane, before = ctx.saved_tensors
+        arguments = (grad_spikes, grad_membrane, carried), membrane, before, *ctx.constants
         grads = _fused("backward", membrane, ctx.constants[-1], *arguments) or backward(*arguments)
-        return *grads, None, None, None, None, None
+        return *grads, None, None, None, None
 
 
 def forward(current, before, beta, threshold, reset, spikes, membrane):
     """Write the ``spikes`` and the ``membrane`` [T, ...] that ``current`` leads to, one step after the other."""
-    u = torch.zeros_like(membrane[0]) if before is None else before
-    s = (u > threshold).to(u.dtype)
-    silent = torch.empty_like(s)
-    # unbind, not x[t]: indexing a tensor T times costs more than the arithmetic of a small layer
-    for i, u_next, s_next in zip(current.unbind(0), membrane.unbind(0), spikes.unbind(0), strict=True):
-        torch.mul(u, beta, out=u_next)
-        if reset == "zero":  # times 0 or 1 is exact, so multiplying and adding at once rounds no differently
-            torch.addcmul(i, u_next, torch.le(u, threshold, out=silent), out=u_next)
-        else:
-            u_next.add_(i)
-        if reset == "subtract":
-            u_next.sub_(s, alpha=threshold)
-        torch.gt(u_next, threshold, out=s_next)
-        u, s = u_next, s_next
+    decay, limit = _numbers(membrane, beta, threshold)
+    before = torch.zeros_like(membrane[0]) if before is None else before
+    for u, *steps in zip(_parts(before), *map(_columns, (current, spikes, membrane)), strict=True):
+        s = (u > threshold).to(u.dtype)
+        silent = torch.empty_like(s)
+        for i, s_next, u_next in zip(*steps, strict=True):
+            torch.mul(u, decay, out=u_next)
+            if reset == "zero":  # times 0 or 1 is exact, so multiplying and adding at once rounds no differently
+                torch.addcmul(i, u_next, torch.le(u, limit, out=silent), out=u_next)
+            else:
+                u_next.add_(i)
+            if reset == "subtract":
+                u_next.sub_(s, alpha=threshold)
+            torch.gt(u_next, limit, out=s_next)
+            u, s = u_next, s_next
 
 
-def backward(grads, membrane, spikes, before, beta, threshold, reset, derivative):
+def backward(grads, membrane, before, beta, threshold, reset, derivative):
     """What reaches the current [T, ...], and what reaches ``before`` [...] (None if that is None).
 
     grads : of spikes [T, ...], membrane [T, ...] and the last membrane [...], each None where no loss sees it
-    spikes : needed for reset "zero" alone, else None
     """
-    grad_spikes, grad_membrane, carried = grads
+    grad_spikes, grad_membrane, grad_last = grads
+    (limit,) = _numbers(membrane, threshold)
     grad = empty_steps(len(membrane), membrane[0])
-    at_once = max(1, _AT_ONCE // max(1, grad[0].numel()))
-    later = None  # dL/dU[t + 1]
-    for end in range(len(grad), 0, -at_once):
-        # what each step adds by itself, for several small steps in one go
-        some = slice(max(0, end - at_once), end)
-        if grad_spikes is None:
-            grad[some].zero_()
+    # what each step adds by itself
+    for out, u, from_spikes, from_membrane in _together(grad, membrane, grad_spikes, grad_membrane):
+        if from_spikes is None:
+            out.zero_()
         else:
-            torch.mul(derivative(membrane[some] - threshold), grad_spikes[some], out=grad[some])
-        if grad_membrane is not None:
-            grad[some].add_(grad_membrane[some])
-        steps = grad[some].unbind(0)
-        if reset == "zero":
-            kept = torch.rsub(spikes[some], beta, alpha=beta).unbind(0)  # beta (1 - S): beta or 0, exactly
-        else:
-            kept = [beta] * len(steps)
-        # and what comes back from the step after it
-        for g, keep in zip(reversed(steps), reversed(kept), strict=True):
-            if later is not None:
-                g.add_(later * keep)
-            elif carried is not None:
-                g.add_(carried)
-            later = g
+            torch.mul(derivative(u - limit), from_spikes, out=out)
+        if from_membrane is not None:
+            out.add_(from_membrane)
+    if grad_last is not None:
+        grad[-1].add_(grad_last)
+    # and what comes back from the step after it
+    for steps, membranes in zip(_columns(grad), _columns(membrane), strict=True):
+        for later, g, u in zip(steps[:0:-1], steps[-2::-1], membranes[-2::-1], strict=True):
+            _carry(later, u, g, beta, limit, reset)
     if before is None:
         return grad, None
-    carried = later * beta
+    grad_before = torch.zeros_like(membrane[0])
+    _carry(grad[0], before, grad_before, beta, limit, reset)
+    return grad, grad_before
+
+
+def _carry(later, u, grad, beta, limit, reset):
+    """Add to the gradient of a membrane ``u`` what comes through the leak from that of the step after it."""
     if reset == "zero":
-        carried.mul_((before <= threshold).to(carried.dtype))
-    return grad, carried
+        grad.addcmul_(later, torch.le(u, limit, out=torch.empty_like(u)), value=beta)
+    else:
+        grad.add_(later, alpha=beta)
+
+
+def _parts(step):
+    """The parts that a step [...] is worked on in."""
+    return [step] if step.numel() >= LARGE else blocks(step)
+
+
+def _columns(x):
+    """For each of the parts that the steps of ``x`` [T, ...] fall into, a tuple of what it is at each step."""
+    # unbind, not x[t]: indexing a tensor T times costs more than the arithmetic of a small layer
+    return list(zip(*map(_parts, x.unbind(0)), strict=True))
+
+
+def _together(first, *others):
+    """The same parts of several [T, ...], of some steps at once if they are small; what is None is so in all."""
+    one_by_one = first[0].numel() >= LARGE
+    parts = [x.unbind(0) if one_by_one else blocks(x) for x in (first, *others) if x is not None]
+    for group in zip(*parts, strict=True):
+        given = iter(group)
+        yield [None if x is None else next(given) for x in (first, *others)]
+
+
+def _numbers(x, *numbers):
+    """The numbers as tensors without axes: of a Python number torch makes one anew in each call, which takes longer.
+
+    In float32 at least, so that nothing of them is lost beside a narrower ``x``.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return [torch.tensor(number, dtype=dtype, device=x.device) for number in numbers]
 
 
 _DEVICES = ("cuda",)  # those that Triton's kernels run on

@@ -1,6 +1,7 @@
 """Spiking networks: weights, then the neuron, repeated. No state between calls: same input, same output."""
 
 import json
+import re
 from pathlib import Path
 
 import safetensors.torch
@@ -9,9 +10,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from snn_helpers import assets, checkpoints
-from snn_helpers.memory import empty_steps
-from snn_helpers.neurons import Record, check_finite, lif, lif_piece
-from snn_helpers.pooling import MaxPool2d
+from snn_helpers.neurons import Record, check_neuron, lif_piece
+from snn_helpers.pooling import Chunked, MaxPool2d
 from snn_helpers.surrogates import atan, fast_sigmoid
 
 
@@ -21,8 +21,9 @@ class SNN(nn.Module):
     Parameters
     ----------
     layers : modules without state that turn [B, ...] into a current [B, ...] (a Linear, or a Sequential of
-        Conv2d and pooling.MaxPool2d); they see several time steps at once, folded into the batch
-    beta, threshold, reset, spike : of all neurons, as in ``neurons.lif``
+        Conv2d and MaxPool2d); each is called once, with all time steps folded into the batch
+    beta, threshold, reset, spike : of all neurons, as in ``neurons.lif``; beta and threshold may also be lists, one
+        entry a layer. An entry that is an nn.Parameter is learnt with the weights; a learnt beta is held in [0, 1]
     v_init : membrane before the first step, as a share of the threshold; 0 is rest
     checkpoint : steps that are remembered at a time, or None for all. The backward pass then runs them a second time,
         from the membranes that were kept between: memory grows with T / checkpoint + checkpoint, least at the square
@@ -31,10 +32,8 @@ class SNN(nn.Module):
     Called on x [T, B, ...] it returns one Record (spikes and membrane [T, B, ...]) a layer, the last is the output.
     Raises ValueError for an input that has not got the axes its layers need, and as ``neurons.lif`` does.
 
-    Two things make it fast, and change nothing. All layers go through a few steps at a time, handing their membranes
-    on, so that what one layer writes is still in the processor's cache when the next one reads it. And an input that
-    does not change (``encoding.direct``, a view with time stride 0) goes through the first layer once, not T times:
-    the same function, and the same gradients up to float order.
+    An input that does not change (``encoding.direct``, a view with time stride 0) goes through the first layer once,
+    not T times: the same function, and the same gradients up to float order.
     """
 
     def __init__(
@@ -44,7 +43,10 @@ class SNN(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.neuron = dict(beta=beta, threshold=threshold, reset=reset, spike=spike)
         self.v_init, self.checkpoint = v_init, checkpoint
-        lif(torch.zeros(1, 1), **self.neuron)  # a wrong beta is an error here, not at the first image
+        for name in "beta", "threshold":
+            self._register(name, self.neuron[name])
+        for i in range(len(layers)):  # a wrong beta is an error here, not at the first image
+            check_neuron("SNN", **self._neuron(i, held=False))
         if not 0 <= v_init <= 1:
             raise ValueError(f"SNN: v_init must be a share of the threshold, in [0, 1], got {v_init:g}.")
         if checkpoint is not None and checkpoint < 1:
@@ -52,23 +54,14 @@ class SNN(nn.Module):
 
     def forward(self, x):
         _check(x)
-        first, states, parts = self._first(x), [None] * len(self.layers), []
+        first, states = self._first(x), [None] * len(self.layers)
         if not self.checkpoint:
-            return self._records(x, first, states)
-        for some in x.split(self.checkpoint):
-            *record, states = recomputed(self._forgetful, some, first, states, use_reentrant=False)
-            parts.append(record)
-        return [Record(*map(torch.cat, zip(*parts, strict=True)))]
-
-    def _forgetful(self, x, first, states):
-        states = list(states)
-        output = self._records(x, first, states)[-1]
-        return *output, [state.clone() for state in states]  # views, which would keep all steps alive
-
-    def _records(self, x, first, states):
-        steps, wholes = self._room(x)
-        pieces = zip(*self._pieces(x, steps, wholes, first, states), strict=True)
-        return [_joined(whole, parts) for whole, parts in zip(wholes, pieces, strict=True)]
+            return self._run(x, first, states)[0]
+        outputs = []
+        for piece in x.split(self.checkpoint):
+            *output, states = recomputed(self._output, piece, first, states, use_reentrant=False)
+            outputs.append(output)
+        return [Record(*map(torch.cat, zip(*outputs, strict=True)))]
 
     def stream(self, x, steps=1):
         """Yield the Records of ``steps`` steps of x at a time; what is not kept of them is forgotten.
@@ -77,64 +70,70 @@ class SNN(nn.Module):
         than there is memory for. The state lives in this generator alone, so each call starts anew.
         """
         _check(x)
-        nothing = [None] * len(self.layers)
-        return self._pieces(x, steps, nothing, self._first(x), list(nothing))
+        first, states = self._first(x), [None] * len(self.layers)
+        for piece in x.split(steps):
+            records, states = self._run(piece, first, states)
+            yield records
+
+    def _run(self, x, first, states):
+        """The Records of all layers, and the membranes they end with; ``states``: those they start from, or None."""
+        records, ends = [], []
+        for i, state in enumerate(states):
+            current = self._current(i, x) if i or first is None else first.expand(len(x), *first.shape[1:])
+            neuron = self._neuron(i)
+            check_neuron("SNN", **neuron, shape=current.shape[1:])
+            if state is None and self.v_init:
+                state = torch.zeros_like(current[0]) + self.v_init * neuron["threshold"]
+            record, end = lif_piece(current, state, **neuron)
+            records.append(record)
+            ends.append(end)
+            x = record.spikes
+        return records, ends
+
+    def _output(self, x, first, states):
+        records, ends = self._run(x, first, states)
+        return *records[-1], ends
 
     def _first(self, x):
         """What the first layer makes of an input that does not change, [1, B, ...]; None of one that may."""
         return self._current(0, x[:1]) if x.stride(0) == 0 else None
 
-    def _pieces(self, x, steps, wholes, first, states):
-        """Yield the Records of ``steps`` steps at a time; ``states``, the layers' membranes, move on with them."""
-        start = 0
-        for signal in x.split(steps):
-            end, records = start + len(signal), []
-            for i, (state, whole) in enumerate(zip(states, wholes, strict=True)):
-                if i == 0 and first is not None:
-                    current = first.expand(len(signal), *first.shape[1:])
-                else:
-                    current = self._current(i, signal)
-                if state is None and self.v_init:
-                    state = torch.full_like(current[0], self.v_init * self.neuron["threshold"])
-                out = whole and Record(*(part.data[start:end] for part in whole))
-                record, states[i] = lif_piece(current, state, out, **self.neuron)
-                records.append(record)
-                signal = record.spikes
-            start = end
-            yield records
-        for membrane in states:
-            check_finite(membrane)
-
-    def _room(self, x):
-        """How many steps to take at once, and where to write them all; one image shows how wide the layers are.
-
-        The widest layer's take about 26 MB, the quickest that was tried; a GPU wants more work at a time.
-        """
-        shown, wholes = x[:1, :1], []
-        widest = shown.numel()
-        # without autocast: it would keep the weights it has cast here, and they would get no gradient
-        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            for i in range(len(self.layers)):
-                shown = self._current(i, shown)
-                room = (empty_steps(x.shape[0] * x.shape[1], shown[0, 0]) for _ in Record._fields)
-                wholes.append(Record(*(whole.unflatten(0, x.shape[:2]) for whole in room)))
-                widest = max(widest, shown.numel())
-        at_once = 6_600_000 if x.device.type == "cpu" else 100_000_000
-        return max(1, at_once // (widest * x.shape[1])), wholes
-
     def _current(self, i, x):
-        """What layer i makes of x [t, B, ...]: time folded into the batch, for it has no state."""
+        """What layer i makes of x [T, B, ...]: time folded into the batch, for it has no state."""
         try:
             # back to x's own precision: under torch.autocast a layer gives bfloat16, membranes stay float32
             return self.layers[i](x.flatten(0, 1)).unflatten(0, x.shape[:2]).to(x.dtype)
         except (RuntimeError, IndexError) as error:
+            if not _SHAPES.search(str(error)):
+                raise
             raise ValueError(
                 f"SNN: layer {i} ({_name(self.layers[i])}) cannot take [T, B, ...] where ... is {list(x.shape[2:])}: "
                 f"{error}. Is time the first axis? Encode the images first, or unsqueeze(1) for a batch of one."
             ) from error
 
+    def _register(self, name, given):
+        """Make what is learnt of a setting of the neurons a parameter of this module."""
+        each = isinstance(given, (list, tuple))
+        if each and len(given) != len(self.layers):
+            raise ValueError(f"SNN: {name} must be one, or one a layer ({len(self.layers)}), got {len(given)}.")
+        for i, value in enumerate(given if each else [given]):
+            if isinstance(value, nn.Parameter):
+                self.register_parameter(f"{name}_{i}" if each else name, value)
+            elif torch.is_tensor(value) and value.ndim:
+                raise TypeError(
+                    f"SNN: {name} must be a number or an nn.Parameter, got a tensor. Wrap it: nn.Parameter(..., "
+                    "requires_grad=False) is not learnt."
+                )
+
+    def _neuron(self, i, held=True):
+        """The settings of layer i's neurons, as ``neurons.lif`` takes them."""
+        own = {k: v[i] if isinstance(v, (list, tuple)) else v for k, v in self.neuron.items()}
+        if held and isinstance(own["beta"], nn.Parameter):
+            own["beta"] = own["beta"].clamp(0, 1)  # where an optimizer may have put it; as snnTorch does
+        return own
+
     def extra_repr(self):
-        return ", ".join(f"{name}={getattr(value, 'name', value)}" for name, value in self.neuron.items())
+        return ", ".join(f"{name}={_shown(value)}" for name, value in self.neuron.items())
 
 
 def single_layer(*, beta=0.5, threshold=1.0, reset="zero", spike=atan()):
@@ -165,8 +164,8 @@ def csnn(*, beta=0.5, threshold=1.0, reset="subtract", spike=fast_sigmoid()):
     Records are [T, B, 32, 14, 14], [T, B, 64, 7, 7], [T, B, 512] and [T, B, 10]. channels_last: several times as fast.
     """
     layers = (
-        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), MaxPool2d(2)),
-        nn.Sequential(nn.Conv2d(32, 64, 3, padding=1), MaxPool2d(2)),
+        Chunked(nn.Conv2d(1, 32, 3, padding=1), MaxPool2d(2)),
+        Chunked(nn.Conv2d(32, 64, 3, padding=1), MaxPool2d(2)),
         nn.Sequential(nn.Flatten(-3), nn.Linear(3136, 512)),
         nn.Linear(512, 10),
     )
@@ -239,21 +238,20 @@ def _check(x):
         )
 
 
-class _Joined(torch.autograd.Function):
-    """``_Joined.apply(whole, *pieces)``: whole, which the pieces were written into; its gradient goes to the pieces."""
-
-    @staticmethod
-    def forward(ctx, whole, *pieces):
-        ctx.lengths = [len(piece) for piece in pieces]
-        return whole.detach()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return None, *grad.split(ctx.lengths)
+# what torch says of an input of the wrong shape; all else that a layer raises is not about axes
+_SHAPES = re.compile(
+    r"shapes cannot be multiplied|size mismatch|[Ss]izes? of tensor|must match the size|[Dd]imension out of range"
+    r"|[Ee]xpected \S+ ?(\(|\dD|input)|to have \d+ channels|is invalid for input of size|too (many|few) (indices|dim)"
+    r"|same shape|running_mean should contain|normalized_shape|dimension specified as|size \(\d+\)"
+)
 
 
-def _joined(whole, pieces):
-    return Record(*(_Joined.apply(w, *parts) for w, parts in zip(whole, zip(*pieces, strict=True), strict=True)))
+def _shown(value):
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_shown, value))}]"
+    if torch.is_tensor(value):
+        return f"{value.item():g}" if value.ndim == 0 else f"one of {list(value.shape)} each"
+    return str(getattr(value, "name", value))
 
 
 def _name(layer):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 
-from snn_helpers.kernels import Lif
+from snn_helpers.kernels import Lif, has_nan
 from snn_helpers.surrogates import fast_sigmoid
 
 RESETS = ("subtract", "zero", "none")
@@ -77,12 +77,16 @@ def lif_step(current, membrane, *, beta, threshold=1.0, reset="subtract", spike=
     >>> lif_step(torch.tensor([0.4, 0.8]), torch.tensor([0.5, 0.5]), beta=0.5)[0].tolist()
     [0.0, 1.0]
     """
-    _check("lif_step", beta, threshold, reset)
     if current.shape != membrane.shape:
         raise ValueError(
             f"lif_step: current and membrane must have one shape, got {list(current.shape)} and "
             f"{list(membrane.shape)}. At rest, membrane is torch.zeros_like(current)."
         )
+    check_neuron("lif_step", beta, threshold, reset, shape=current.shape)
+    return _step(current, membrane, beta, threshold, reset, spike)
+
+
+def _step(current, membrane, beta, threshold, reset, spike):
     spiked = (membrane > threshold).to(membrane.dtype).detach()
     if reset == "subtract":
         membrane = beta * membrane + current - threshold * spiked
@@ -106,18 +110,21 @@ def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(),
     initial : the ``Record`` of what came before (its last step counts, and gradient flows through its membrane),
         or None to start at rest. Running T steps equals running the pieces, each with the Record of the one before.
 
+    beta and threshold may be tensors that fit a step [...]: one for all neurons, or one each. If they require a
+    gradient they get one, as with learn_beta and learn_threshold of ``snntorch.Leaky``; all steps are then remembered
+    by autograd, which takes longer.
+
     Returns
     -------
     Record(spikes, membrane), each [T, ...]
 
     Raises TypeError for a current that is not of floats or a parameter of the wrong kind, ValueError for beta outside
-    [0, 1], a threshold not above 0, an unknown reset, a missing time axis, an ``initial`` of another shape, and a
-    current with NaN.
+    [0, 1], a threshold not above 0, an unknown reset, a missing time axis, an ``initial`` or a parameter of another
+    shape, and a current with NaN.
 
     >>> lif(torch.full((5,), 0.6), beta=0.9).spikes.tolist()
     [0.0, 1.0, 0.0, 1.0, 0.0]
     """
-    _check("lif", beta, threshold, reset)
     if not torch.is_tensor(current) or not current.is_floating_point():
         kind = current.dtype if torch.is_tensor(current) else type(current).__name__
         raise TypeError(f"lif: current must be a float tensor [T, ...], got {kind}. Use torch.tensor(...).float().")
@@ -126,33 +133,36 @@ def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(),
             "lif: current must be [T, ...] with time as its first axis and T of at least 1, got shape "
             f"{list(current.shape)}. For a single step use current.unsqueeze(0), or lif_step."
         )
-    if not hasattr(spike, "derivative"):
-        raise TypeError(f"lif: spike must be a Surrogate, got {type(spike).__name__}. Use surrogates.fast_sigmoid().")
-    before = _last_membrane(initial, current)
-    record, last = lif_piece(current, before, beta=beta, threshold=threshold, reset=reset, spike=spike)
-    check_finite(last)
-    return record
+    check_neuron("lif", beta, threshold, reset, spike, current.shape[1:])
+    return lif_piece(current, _last_membrane(initial, current), beta, threshold, reset, spike)[0]
 
 
-def lif_piece(current, before=None, out=None, *, beta, threshold, reset, spike):
-    """What ``lif`` does once its arguments are checked: for a network that takes its steps in pieces.
+def lif_piece(current, before, beta, threshold, reset, spike):
+    """What ``lif`` does once its arguments are checked: for a network that goes on from where it was.
 
-    before : the membrane [...] that the piece starts from, None at rest
-    out : a Record [T, ...] to write into, or None
+    before : the membrane [...] that it starts from, None at rest
 
-    Returns (Record, membrane of the last step [...], the ``before`` of the next piece).
+    Returns (Record, membrane of the last step [...], the ``before`` of what comes next).
     """
-    *record, last = Lif.apply(current, before, float(beta), float(threshold), reset, spike.derivative, out)
-    return Record(*record), last
-
-
-def check_finite(last):
-    """Raise ValueError if the membrane of the last step holds a NaN: once in, it stays, whatever the reset."""
-    if torch.isnan(last).any():
+    if _fixed(beta) and _fixed(threshold):
+        *record, last = Lif.apply(current, before, float(beta), float(threshold), reset, spike.derivative)
+    else:
+        last, steps = torch.zeros_like(current[0]) if before is None else before, []
+        for i in current.unbind(0):
+            spikes, last = _step(i, last, beta, threshold, reset, spike)
+            steps.append((spikes, last))
+        record = map(torch.stack, zip(*steps, strict=True))
+    if has_nan(last.detach()):  # once in, it stays, whatever the reset
         raise ValueError(
             "lif: the membrane became NaN (not a number): current must be finite. Look for a division by zero, an "
             "infinite current or a diverged weight."
         )
+    return Record(*record), last
+
+
+def _fixed(value):
+    """Whether a parameter is one number, and no gradient is wanted for it."""
+    return not torch.is_tensor(value) or (value.ndim == 0 and not value.requires_grad)
 
 
 def _last_membrane(initial, current):
@@ -167,17 +177,49 @@ def _last_membrane(initial, current):
     return membrane
 
 
-def _check(name, beta, threshold, reset):
+def check_neuron(name, beta, threshold, reset, spike=None, shape=None):
+    """Raise, in the ``name`` of what was called, unless ``lif`` can take these settings for a step of ``shape``."""
     for parameter, value in ("beta", beta), ("threshold", threshold):
-        if isinstance(value, str) or not hasattr(value, "__float__"):
+        if torch.is_tensor(value) and value.ndim:
+            _check_tensor(name, parameter, value, shape)
+        elif isinstance(value, str) or not hasattr(value, "__float__"):
             raise TypeError(f"{name}: {parameter} must be one number, got {type(value).__name__}.")
-    if not 0 <= beta <= 1:
-        advice = f" Is it a tau? Use beta_from_tau({beta:g})." if beta > 1 else " It is what is left of U after a step."
-        raise ValueError(f"{name}: beta must be in [0, 1], got {beta:g}.{advice}")
-    if not 0 < threshold < math.inf:
+    low, high = _range(beta)
+    if not (low >= 0 and high <= 1):
+        wrong = high if high > 1 else low
+        advice = (
+            f" Is it a tau? Use beta_from_tau({wrong:g})." if wrong > 1 else " It is what is left of U after a step."
+        )
+        raise ValueError(f"{name}: beta must be in [0, 1], got {wrong:g}.{advice}")
+    low, high = _range(threshold)
+    if not (0 < low and high < math.inf):
         raise ValueError(
-            f"{name}: threshold must be a finite number above 0, got {threshold:g}. "
+            f"{name}: threshold must be a finite number above 0, got {low if not low > 0 else high:g}. "
             "At 0 or below, a neuron at rest would fire for ever."
         )
     if reset not in RESETS:
         raise ValueError(f'{name}: reset must be "subtract", "zero" or "none", got {reset!r}.')
+    if spike is not None and not hasattr(spike, "derivative"):
+        raise TypeError(
+            f"{name}: spike must be a Surrogate, got {type(spike).__name__}. Use surrogates.fast_sigmoid()."
+        )
+
+
+def _range(value):
+    """The least and the largest of a number, or of a tensor."""
+    if torch.is_tensor(value) and value.ndim:
+        return tuple(end.item() for end in torch.aminmax(value.detach()))
+    return (float(value.detach() if torch.is_tensor(value) else value),) * 2
+
+
+def _check_tensor(name, parameter, value, shape):
+    if not value.is_floating_point() or value.numel() == 0:
+        raise TypeError(f"{name}: {parameter} must be one number, or a float tensor, got {value.dtype}.")
+    try:
+        fits = shape is None or torch.broadcast_shapes(value.shape, shape) == torch.Size(shape)
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{name}: {parameter} must be one number, or fit a step of shape {list(shape)}, got {list(value.shape)}."
+        )

@@ -52,7 +52,7 @@ def forward(current, before, beta, threshold, reset, spikes, membrane):
     return True
 
 
-def backward(grads, membrane, spikes, before, beta, threshold, reset, derivative):
+def backward(grads, membrane, before, beta, threshold, reset, derivative):
     """As ``kernels.backward``; None, with nothing done, for tensors or a surrogate that the kernel does not take."""
     if derivative.kind not in KINDS or not _fits(membrane, before, *grads):
         return None

@@ -144,35 +144,9 @@ def test_a_constant_input_goes_through_the_first_layer_once_and_nothing_changes(
         membranes = [record.membrane.detach() for record in records]
         if len(grads) == 1:
             once, seen = membranes, sum(calls)
-    assert 3 <= seen < 7  # the batch once, and an image that shows how large a step is
-    assert sum(calls) > 7 * 3
+    assert seen == 3 and sum(calls) == 3 + 7 * 3
     torch.testing.assert_close(once, membranes)
     torch.testing.assert_close(grads[0], grads[1])
-
-
-@pytest.mark.parametrize("reset", neurons.RESETS)
-@pytest.mark.parametrize("encode", [direct, lambda image, steps: torch.rand(steps, *image.shape).double()])
-def test_taking_a_few_steps_at_a_time_changes_nothing(reset, encode, monkeypatch):
-    torch.manual_seed(4)
-    net = networks.SNN(nn.Linear(11, 7), nn.Linear(7, 5), beta=0.8, threshold=0.3, reset=reset, v_init=0.5).double()
-    x = encode(torch.rand(3, 11).double(), 13)
-    got, room = [], networks.SNN._room
-    for at_once in 13, 5, 1:
-        monkeypatch.setattr(networks.SNN, "_room", lambda self, x, n=at_once: (n, room(self, x)[1]))
-        net.zero_grad()
-        signal = x.clone().requires_grad_() if x.stride(0) else x
-        records = net(signal)
-        (records[1].spikes * torch.arange(13)[:, None, None]).sum().backward(retain_graph=True)
-        records[0].membrane.square().mean().backward()
-        got.append([*records[0], *records[1], *(p.grad for p in net.parameters()), signal.grad])
-    assert got[0][0].any() and got[0][-2].any()
-    for other in got[1:]:
-        torch.testing.assert_close(got[0], other)
-
-
-def test_a_network_takes_few_large_steps_or_many_small_ones_at_once():
-    assert networks.csnn()._room(torch.rand(1, 1, 28, 28).expand(10, 128, 1, 28, 28))[0] == 8
-    assert networks.single_layer()._room(torch.rand(10, 128, 1, 28, 28))[0] == 65
 
 
 def test_a_stream_gives_the_same_records_piece_by_piece_and_nothing_runs_ahead():
@@ -261,7 +235,7 @@ def test_checkpointing_over_time_changes_nothing_but_memory(checkpoint, constant
 
 def test_checkpointing_keeps_the_membranes_between_and_not_the_steps_they_come_from():
     net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 2), beta=0.9, checkpoint=5)
-    *_, membranes = net._forgetful(torch.rand(5, 3, 5), None, [None, None])
+    *_, membranes = net._output(torch.rand(5, 3, 5), None, [None, None])
     assert [membrane.untyped_storage().nbytes() for membrane in membranes] == [4 * 3 * 11, 4 * 3 * 2]
 
 

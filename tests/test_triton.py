@@ -45,7 +45,7 @@ def site(request):
     return SITES[request.param]
 
 
-def run(site, current, before=None, *, parts=("spikes", "membrane", "last"), out=None, fused=True, **neuron):
+def run(site, current, before=None, *, parts=("spikes", "membrane", "last"), fused=True, **neuron):
     """What the neuron does and the gradients, by the kernels of the site, or step by step if not ``fused``.
 
     Returns {"spikes", "membrane", "last", "grad", "grad_before"}; the loss sees the ``parts``, each number of them with
@@ -64,7 +64,7 @@ def run(site, current, before=None, *, parts=("spikes", "membrane", "last"), out
     options = dict(beta=0.85, threshold=0.9, reset="subtract", spike=SURROGATES[0]) | neuron
     changed = dict(_fused=spied, _DEVICES=(device,), _KERNELS=module if fused else None)
     with mock.patch.multiple(kernels, **changed):
-        record, last = neurons.lif_piece(current, before, out, **options)
+        record, last = neurons.lif_piece(current, before, **options)
         did = {"spikes": record.spikes, "membrane": record.membrane, "last": last}
         loss = sum((weights(did[part], seed) * did[part]).sum() for seed, part in enumerate(parts))
         loss.backward()
@@ -184,37 +184,6 @@ def test_any_layout(site, layout, reset):
     assert_same(site, current, before, reset=reset)
     like = memory.empty_steps(len(current), current[0])
     assert (INTERPRETED._laid_out(current, like) is current) == as_it_lies
-
-
-@pytest.mark.parametrize("reset", RESETS)
-def test_results_are_written_where_they_were_asked_for(site, reset):
-    current = (0.5 + randn((7, 3, 5), 1)).to(site[0])
-    spikes, membrane = (torch.full((n, 3, 5), -7.0, device=site[0]) for n in (11, 22))
-    places = slice(2, 9), slice(4, 18, 2)  # the second has gaps between its steps
-    got = run(site, current, out=Record(spikes[places[0]], membrane[places[1]]), reset=reset)
-    wanted = run(site, current, fused=False, reset=reset)
-    torch.testing.assert_close(got["grad"], wanted["grad"])
-    for part, place, name in zip((spikes, membrane), places, Record._fields, strict=True):
-        assert torch.equal(part[place].cpu(), wanted[name]) and torch.equal(got[name], wanted[name]), name
-        part[place] = -7
-        assert (part == -7).all(), "written beside"
-
-
-def test_results_in_a_place_with_gaps_are_taken_step_by_step(site):
-    current, (device, module) = 0.5 + randn((7, 3, 5), 1), site
-    wide = Record(*(torch.zeros(7, 3, 10, device=device) for _ in range(2)))
-    with mock.patch.multiple(kernels, _DEVICES=(device,), _KERNELS=module):
-        neurons.lif_piece(
-            current.to(device),
-            out=Record(*(part[..., ::2] for part in wide)),
-            beta=0.85,
-            threshold=0.9,
-            reset="zero",
-            spike=SURROGATES[0],
-        )
-    wanted = run(site, current, fused=False, reset="zero")
-    assert torch.equal(wide.spikes[..., ::2].cpu(), wanted["spikes"]) and (wide.spikes[..., 1::2] == 0).all()
-    assert torch.equal(wide.membrane[..., ::2].cpu(), wanted["membrane"]) and (wide.membrane[..., 1::2] == 0).all()
 
 
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
@@ -338,9 +307,7 @@ def test_a_gpu_would_round_each_operation(reset, dtype, arithmetic, tmp_path, mo
     assert ".param .f64" in code, "beta has lost its last digits"
     for spike in SURROGATES:
         grads = current, None, before
-        code = ptx(
-            module, "_backward", module.backward, grads, current, None, before, 0.85, 0.9, reset, spike.derivative
-        )
+        code = ptx(module, "_backward", module.backward, grads, current, before, 0.85, 0.9, reset, spike.derivative)
         assert "st.global" in code
 
 
