@@ -40,7 +40,7 @@ def alike(got, value, tolerance=1e-4):
 def same(got, wanted, *, what="the result", tolerance=1e-5, first="step"):
     """Raise NotYet unless two tensors agree: type, shape, then the first place that differs, value against value.
 
-    ``first`` is what the first axis counts. Tolerance 0 is for whole numbers and spikes.
+    ``first`` is what the first axis counts ("position": nothing). Tolerance 0 is for whole numbers and spikes.
     """
     finest = _precision(got)
     got, wanted = tensor(got, what), torch.as_tensor(wanted).detach().double()
@@ -57,6 +57,8 @@ def same(got, wanted, *, what="the result", tolerance=1e-5, first="step"):
     odd = wrong & ~got.isfinite()
     at = tuple((odd if odd.any() else wrong).nonzero()[0].tolist())
     place = f" at {first} {at[0]}" + (f", position {list(at[1:])}" if len(at) > 1 else "") if at else ""
+    if first == "position" and at:
+        place = f" at position {list(at)}"
     if odd.any():
         raise NotYet(f"{what} is {_odd(got[at].item())}{place}.")
     values = f"yours {got[at].item():.4g}, wanted {wanted[at].item():.4g}"

@@ -57,7 +57,7 @@ def poisson(answer):
     return _judge_rates(answer, image)
 
 
-def _judge_rates(answer, image, steps=2000):
+def _judge_rates(answer, image, steps=1000):
     rate, error = _encode(answer, image, steps).mean(0), 5 * (image * (1 - image) / steps).sqrt() + 1e-9
     if (abs(rate - (1 - image)) <= error).all():
         raise NotYet(
@@ -157,7 +157,6 @@ def smallest(answer):
         ),
         "this is the square root of T: the deviation must be squared before you divide by it": math.sqrt(exact),
         "the variance of one coin is p (1 - p), not p": steps(p / gain**2),
-        "the deviation must be squared before you divide by it": p * (1 - p) / gain**2 / error,
     }
     for reason, other in typical.items():
         if value in (math.ceil(other), math.floor(other)) or alike(value, other, 2e-3):
@@ -228,6 +227,7 @@ def repair(answer):
         - (scan + 0.5) * 0.5,
         "the mean is added, but the division by the deviation is not undone.": 1 - (scan + 0.5),
         "the sign is turned, and nothing else is undone.": -scan,
+        "this undoes another normalisation, that of the notebook. And it is dark ink on white.": scan * 0.3081 + 0.1307,
         "this undoes another normalisation, that of the notebook; here both numbers are 0.5.": 1
         - (scan * 0.3081 + 0.1307),
         stretched: (high - scan) / (high - low),

@@ -188,7 +188,8 @@ def coincidence(answer):
         raise NotYet(f"with tau = {tau:g} a pair {last} steps apart fires too: it remembers too long.")
     if last < PAIR["window"] - 1:
         extra = " The window is not tau itself." if tau in (PAIR["window"], PAIR["window"] - 1) else ""
-        raise NotYet(f"with tau = {tau:g} a pair {last + 1} steps apart does not fire: it forgets too soon.{extra}")
+        gap = f"{last + 1} step{'s' * (last > 0)}"
+        raise NotYet(f"with tau = {tau:g} a pair {gap} apart does not fire: it forgets too soon.{extra}")
     return "pairs 1 to 4 steps apart fire, all others do not. This neuron detects coincidences."
 
 
