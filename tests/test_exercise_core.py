@@ -81,11 +81,21 @@ def asleep_and_deaf():
             pass
 
 
+def deaf_twice():
+    try:
+        try:
+            endless()
+        except:  # noqa: E722
+            endless()
+    except:  # noqa: E722
+        endless()
+
+
 def judgements():
     return [thread for thread in threading.enumerate() if type(thread).__name__ == "_Judgement"]
 
 
-@pytest.mark.parametrize("function", [endless, endless_and_deaf, asleep_and_deaf])
+@pytest.mark.parametrize("function", [endless, endless_and_deaf, asleep_and_deaf, deaf_twice])
 def test_what_never_ends_is_stopped_and_said_so(function, judge, refused):
     refused(
         judge(lambda answer: call(answer), seconds=0.2), function, r"no end after 0\.2 s: stopped\. Is there a loop"
@@ -160,6 +170,7 @@ CELLS = {
     f"{F}while True:\n        try:\n            z\n        except:\n            pass\ncheck('01.1', f)": "5 s: stopped",
     "threading.Timer(0.5, _thread.interrupt_main).start()\ntry:\n    check('01.1', f)\nexcept KeyboardInterrupt:\n"
     "    print('interrupted')": "interrupted",
+    "print('exits', 'ask_exit' not in vars(get_ipython()))": "exits True",
     "print('left', [t for t in threading.enumerate() if type(t).__name__ == '_Judgement'])": r"left \[\]",
 }
 

@@ -76,7 +76,7 @@ class _Judgement(threading.Thread):
             try:
                 with self.lock:  # from here on nobody raises in this thread; and what is on its way is taken back
                     self.over = True
-                    _raise_in(self, None)
+                    _raise_in(threading.get_ident(), None)
             except _Stop:
                 pass
         sys.settrace(None)
@@ -102,13 +102,13 @@ class _Judgement(threading.Thread):
         while not self.over:
             with self.lock:
                 if not self.over:
-                    _raise_in(self, _Stop)
+                    _raise_in(self.ident, _Stop)
             time.sleep(0.02)
 
 
-def _raise_in(thread, kind):
+def _raise_in(ident, kind):
     kind = ctypes.py_object(kind) if kind else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), kind)
 
 
 @contextmanager
