@@ -23,6 +23,9 @@ class Server(ServerApp):
         self.log.setLevel(logging.CRITICAL + 1)  # it would name another page, and its own way of saying so is long
         super().start_app()
         self.log.setLevel(level)
+        self.io_loop.add_callback(self.say)  # after it has begun to listen
+
+    def say(self):
         if not self.open_browser:
             print("\nJupyterLab runs. Open this address in a browser:")
         elif can_open_a_browser():
