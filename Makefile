@@ -1,6 +1,5 @@
 # make lab: work through the notebooks.  make test: prove that all of it holds.  make site: the notebooks as pages.
 PYTHON ?= python3
-EXTRAS ?= test
 LAB_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,5 +38,6 @@ clean:
 # installed anew only when the list of dependencies, or the tested versions, change
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@echo "Installing into $(VENV): a few minutes, once."
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
