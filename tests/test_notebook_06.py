@@ -161,105 +161,374 @@ def test_the_notebooks_two_claims_about_pooling():
     assert lost > 0
 
 
-RIGHT = [(6272, 320), (3136, 18496), (512, 1606144), (10, 5130)]
+RIGHT = [(2700, 612), (800, 9632), (10, 8010)]
 
 
 def test_the_numbers_of_exercise_06_1_are_the_networks():
-    net = networks.csnn()
-    records = net(torch.rand(2, 1, 1, 28, 28))
+    weights = (
+        torch.nn.Sequential(torch.nn.Conv2d(2, 12, 5), torch.nn.MaxPool2d(2)),
+        torch.nn.Sequential(torch.nn.Conv2d(12, 32, 5), torch.nn.MaxPool2d(2)),
+        torch.nn.Sequential(torch.nn.Flatten(-3), torch.nn.Linear(800, 10)),
+    )
+    records = networks.SNN(*weights, beta=0.9)(torch.rand(2, 1, 2, 34, 34))
     assert RIGHT == [
         (record.spikes[0, 0].numel(), sum(p.numel() for p in layer.parameters()))
-        for layer, record in zip(net.layers, records, strict=True)
+        for layer, record in zip(weights, records, strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RIGHT,
+        tuple(map(list, RIGHT)),
+        np.array(RIGHT),
+        torch.tensor(RIGHT),
+        torch.tensor(RIGHT).double(),
+        [(np.int64(n), float(p)) for n, p in RIGHT],
+        [(12 * (34 - 4) / 2 * 15, (2 * 25 + 1) * 12), *RIGHT[1:]],
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_06_1_right_ways(accepted, answer):
+    accepted("06.1", answer, "18,254")
 
 
 @pytest.mark.parametrize(
     "layer, pair, words",
     [
-        (0, (25088, 320), "layer 1, neurons: 25,088 is what there is before pooling"),
-        (1, (64, 18496), "the number of maps"),
-        (1, (3136, 18432), "layer 2, parameters: 18,432 is the weights alone"),
-        (3, (10, 5120), "the weights alone"),
-        (1, (3136, 640), "one kernel an output map"),
-        (0, (6272, 320 * 196), "a kernel of its own at every position"),
-        (2, (512, 10), "layer 3, parameters: 10 is too small"),
-        (2, (513, 1606144), "layer 3, neurons: 513 is too large"),
-        (2, (512, math.nan), "layer 3, parameters: nan"),
+        (0, (10_800, 612), "layer 1, neurons: 10,800 is what there is before the pooling"),
+        (1, (3872, 9632), "layer 2, neurons: 3,872 is what there is before the pooling"),
+        (0, (3468, 612), "of a convolution with padding"),
+        (1, (1568, 9632), "of a convolution with padding"),
+        (1, (1152, 9632), "drops an odd last row"),
+        (0, (12, 612), "the number of maps"),
+        (1, (800, 9600), "layer 2, parameters: 9,600 is the weights alone"),
+        (2, (10, 8000), "the weights alone"),
+        (1, (800, 832), "one kernel an output map"),
+        (0, (2700, 312), "one kernel an output map"),
+        (0, (2700, 612 * 900), "a kernel of its own at every position"),
+        (2, (10, 10 * 3873), "the neurons of layer 2"),
+        (2, (10, 5130), "layer 3, parameters: 5,130 is too small"),
+        (2, (800, 8010), "the number of its inputs"),
+        (2, (11, 8010), "layer 3, neurons: 11 is too large"),
+        (0, (612, 2700), "layer 1, neurons: 612 is too small"),
+        (2, (10, math.nan), "parameters is NaN"),
+        (2, (10, 8010.5), "layer 3, parameters should be a whole number"),
+        (1, (800,), "wanted 2 numbers"),
     ],
 )
-def test_06_1_neurons_and_parameters(refused, layer, pair, words):
+def test_06_1_wrong_ways(refused, layer, pair, words):
     refused("06.1", [*RIGHT[:layer], pair, *RIGHT[layer + 1 :]], words)
 
 
-@pytest.mark.parametrize("answer", [1630090, RIGHT[:3], [*RIGHT, (1, 1)], [1, 2, 3, 4], dict(RIGHT), [(1, 2, 3)] * 4])
-def test_06_1_wants_four_pairs(refused, answer):
-    refused("06.1", answer, "wanted four pairs")
+@pytest.mark.parametrize(
+    "answer",
+    [18_254, RIGHT[:2], [*RIGHT, (1, 1)], dict(RIGHT), set(RIGHT), [(6272, 320), (3136, 18496), (512, 1), (10, 5130)]],
+)
+def test_06_1_wants_three_pairs(refused, answer):
+    refused("06.1", answer, "wanted three pairs")
 
 
-def every_time(net, image, steps):
-    return net(direct(image, steps).contiguous())[-1].spikes
-
-
-def frozen(net, image, steps):
-    spikes = direct(neurons.lif(net.layers[0](image)[None], **net.neuron).spikes[0], steps)
+def onward(net, spikes):
     for layer in net.layers[1:]:
-        spikes = neurons.lif(layer(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2]), **net.neuron).spikes
+        current = layer(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])
+        spikes = neurons.lif(current, **net.neuron).spikes
     return spikes
 
 
-def without_state(net, image, steps):
+def with_direct(net, image, on, off):
+    first = net.layers[0]
+    film = torch.cat([direct(first(image), on), direct(first(torch.zeros_like(image)), off)])
+    return onward(net, neurons.lif(film, **net.neuron).spikes)
+
+
+def with_conv_and_pool(net, image, on, off):
+    """The idiom of the lesson's patch by hand."""
+    conv, pool = net.layers[0]
+    lit, dark = pool(conv(image)), pool(conv(0 * image))
+    return onward(net, neurons.lif(torch.stack([lit] * on + [dark] * off), **net.neuron).spikes)
+
+
+def one_black_image(net, image, on, off):
+    lit, dark = net.layers[0](image), net.layers[0](torch.zeros(1, *image.shape[1:]))
+    current = torch.stack([lit if t < on else dark.expand_as(lit) for t in range(on + off)])
+    return onward(net, neurons.lif(current, **net.neuron).spikes)
+
+
+def step_by_hand(net, image, on, off):
+    first, *others = net.layers
+    currents = [first(image), first(torch.zeros_like(image))]
+    beta, theta = net.neuron["beta"], net.neuron["threshold"]
+    U, S, out = [0.0] * 3, [0.0] * 3, []
+    for t in range(on + off):
+        signal = currents[t >= on]
+        for i, layer in enumerate([torch.nn.Identity(), *others]):
+            U[i] = beta * U[i] + layer(signal) - theta * S[i]
+            signal = S[i] = (U[i] > theta).to(signal.dtype)
+        out.append(signal)
+    return torch.stack(out)
+
+
+def handed_on(net, image, on, off):
+    """The light, then the dark, with the membranes handed on from one to the other."""
+    first, *others = net.layers
+    states, out = [None] * 3, []
+    for picture, steps in (image, on), (torch.zeros_like(image), off):
+        signal = direct(first(picture), steps)
+        for i, layer in enumerate([torch.nn.Identity(), *others]):
+            current = layer(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+            states[i] = neurons.lif(current, initial=states[i], **net.neuron)
+            signal = states[i].spikes
+        out.append(signal)
+    return torch.cat(out)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        with_direct,
+        with_conv_and_pool,
+        one_black_image,
+        step_by_hand,
+        handed_on,
+        lambda *case: with_direct(*case).numpy(),
+        lambda *case: with_direct(*case).double(),
+        lambda *case: with_direct(*case).bool(),
+        lambda *case: list(with_direct(*case)),
+    ],
+)
+def test_06_2_right_ways(accepted, answer):
+    accepted("06.2", answer, "computed twice instead of T times")
+
+
+def film(net, image, on, off):
+    return torch.cat([direct(image, on), direct(torch.zeros_like(image), off)])
+
+
+def no_current_in_the_dark(net, image, on, off):
+    lit = net.layers[0](image)
+    current = torch.cat([direct(lit, on), torch.zeros(off, *lit.shape)])
+    return onward(net, neurons.lif(current, **net.neuron).spikes)
+
+
+def every_time(net, image, on, off):
+    x = film(net, image, on, off)
+    current = net.layers[0](x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return onward(net, neurons.lif(current, **net.neuron).spikes)
+
+
+def reset_at_the_switch(net, image, on, off):
+    parts = [(net.layers[0](image), on), (net.layers[0](torch.zeros_like(image)), off)]
+    return torch.cat([onward(net, neurons.lif(direct(current, n), **net.neuron).spikes) for current, n in parts])
+
+
+def reset_of_the_first(net, image, on, off):
+    parts = [(net.layers[0](image), on), (net.layers[0](torch.zeros_like(image)), off)]
+    return onward(net, torch.cat([neurons.lif(direct(current, n), **net.neuron).spikes for current, n in parts]))
+
+
+def dark_first(net, image, on, off):
+    dark, light = direct(net.layers[0](torch.zeros_like(image)), off), direct(net.layers[0](image), on)
+    return onward(net, neurons.lif(torch.cat([dark, light]), **net.neuron).spikes)
+
+
+def frozen(net, image, on, off):
+    parts = [(net.layers[0](image), on), (net.layers[0](torch.zeros_like(image)), off)]
+    return onward(
+        net, torch.cat([direct(neurons.lif(current[None], **net.neuron).spikes[0], n) for current, n in parts])
+    )
+
+
+def without_state(net, image, on, off):
     """The neurons start anew at every step."""
-    signal = image
-    for layer in net.layers:
-        signal = neurons.lif(layer(signal)[None], **net.neuron).spikes[0]
-    return direct(signal, steps)
+    out = []
+    for signal in film(net, image, on, off):
+        for layer in net.layers:
+            signal = neurons.lif(layer(signal)[None], **net.neuron).spikes[0]
+        out.append(signal)
+    return torch.stack(out)
+
+
+def light_for_ever(net, image, on, off):
+    current = direct(net.layers[0](image), on + off)
+    return onward(net, neurons.lif(current, **net.neuron).spikes)
+
+
+def forgotten_return(net, image, on, off):
+    with_direct(net, image, on, off)
+
+
+def other_reset(net, image, on, off):
+    first = net.layers[0]
+    spikes, how = None, net.neuron | {"reset": "zero"}
+    current = torch.cat([direct(first(image), on), direct(first(torch.zeros_like(image)), off)])
+    for layer in [*net.layers[1:], None]:
+        spikes = neurons.lif(current, **how).spikes
+        current = layer(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2]) if layer else current
+    return spikes
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (every_time, r"the first weights saw \d\d images for a batch of 3"),
+        (
+            every_time,
+            r"the first weights saw 33 images for a batch of 3 and 11 steps; wanted is the batch once, and black",
+        ),
+        (no_current_in_the_dark, "black pixels still leave the bias"),
+        (light_for_ever, "the light never goes out"),
+        (reset_at_the_switch, "the membranes start from rest again"),
+        (reset_of_the_first, "layer 1 starts from rest again"),
+        (dark_first, "the dark comes first here"),
         (frozen, "the first neurons are computed once as well"),
-        (without_state, "the output spikes first differs at step"),
-        (lambda net, image, steps: net(direct(image, steps)), "got a list"),
-        (lambda net, image, steps: net(direct(image, steps))[-1].spikes.sum(0), "no time axis"),
-        (lambda net, image, steps: net(direct(image, steps))[-1].spikes.transpose(0, 1), "Is time the first axis"),
-        (lambda net, image: image, "your function raised TypeError"),
+        (without_state, "start anew at every step"),
+        (other_reset, "the output spikes first differs at step"),
+        (lambda net, *case: net(film(net, *case))[-1].spikes, "net itself was called"),
+        (lambda net, *case: net(film(net, *case)), "got the records of all layers"),
+        (lambda net, *case: net(film(net, *case))[-1], "got its whole record"),
+        (lambda *case: with_direct(*case).sum(0), "no time axis"),
+        (lambda *case: with_direct(*case).transpose(0, 1), "Is time the first axis"),
+        (lambda net, image, on, off: with_direct(net, image, on, off)[:on], "the steps in the light alone"),
+        (lambda net, image, on, off: with_direct(net, image, on, off).flip(0), "the output spikes first differs"),
+        (lambda *case: torch.zeros_like(with_direct(*case)), "yours 0, wanted 1"),
+        (lambda net, image, steps: image, r"should take 4 arguments: \(net, image, on, off\)"),
+        (forgotten_return, "ends without a `return`"),
+        (lambda net, image, on, off: neurons.lif(image, **net.layers).spikes, "your function raised TypeError"),
     ],
 )
-def test_06_2_hoisted(refused, answer, words):
+def test_06_2_wrong_ways(refused, answer, words):
     refused("06.2", answer, words)
 
 
+COUNTS = (3_612_672, 576_000)
+
+
 @pytest.mark.parametrize(
-    "answer, words",
+    "answer",
+    [
+        COUNTS,
+        list(COUNTS),
+        np.array(COUNTS),
+        torch.tensor(COUNTS),
+        torch.tensor(COUNTS).float(),
+        (14 * 14 * 64 * 32 * 3 * 3, 1000 / 6272 * 14 * 14 * 64 * 32 * 9),
+        (np.int64(COUNTS[0]), 1e3 * 9 * 64),
+    ],
+)
+def test_06_3_right_ways(accepted, answer):
+    accepted("06.3", answer, "16% of the work")
+
+
+@pytest.mark.parametrize(
+    "dense, words",
     [
         (903_168, "of 7 x 7 places"),
         (14_450_688, "of 28 x 28 places"),
+        (2_654_208, "without padding"),
         (112_896, "one input map"),
         (18_432, "the number of weights"),
         (7_225_344, "counts as one MAC"),
         (28_901_376, "eight steps"),
         (3.61, "not in millions"),
-        (3.61e6, "too small"),
+        (3.61e6, "all inputs: 3,610,000 is too small"),
         (1e9, "too large"),
+        (576_000, "the first number is of all inputs"),
+        (-COUNTS[0], "too small"),
+        (math.inf, "infinite"),
     ],
 )
-def test_06_3_macs(refused, answer, words):
-    refused("06.3", answer, words)
+def test_06_3_wrong_macs(refused, dense, words):
+    refused("06.3", (dense, COUNTS[1]), words)
+
+
+@pytest.mark.parametrize(
+    "sparse, words",
+    [
+        (1000, "one addition a spike"),
+        (9000, "one output map"),
+        (64_000, "one place of each map"),
+        (288_000, "with the number of input maps"),
+        (12_544_000, "every place of every map"),
+        (18_432_000, "once too often by 32"),
+        (1_152_000, "nothing to multiply"),
+        (4_608_000, "eight steps"),
+        (COUNTS[0], "of the spikes alone"),
+        (0.576, "not in millions"),
+        (575_999.5, "should be a whole number"),
+        (577_000, "the spikes: 577,000 is too large"),
+    ],
+)
+def test_06_3_wrong_additions(refused, sparse, words):
+    refused("06.3", (COUNTS[0], sparse), words)
+
+
+@pytest.mark.parametrize("answer", [COUNTS[0], set(COUNTS), (*COUNTS, 1), "3612672, 576000"])
+def test_06_3_wants_two_numbers(refused, answer):
+    refused("06.3", answer, "wanted 2 numbers in brackets")
+
+
+def bounds(share, images, batch_size):
+    judged = images - images % batch_size
+    return share * judged / images, (share * judged + images - judged) / images
+
+
+def counted(share, images, batch_size):
+    """Batch by batch, as the loader does."""
+    judged = 0
+    while judged + batch_size <= images:
+        judged += batch_size
+    right = round(share * judged)
+    wrong = judged - right
+    return [right / images, 1 - wrong / images]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        bounds,
+        counted,
+        lambda *case: np.array(bounds(*case)),
+        lambda *case: torch.tensor(bounds(*case)),
+        lambda *case: torch.tensor(bounds(*case), dtype=torch.float64),
+        lambda share, n, b: (n // b * b * share / n, (n // b * b * share + n % b) / n),
+        lambda *case: tuple(map(np.float32, bounds(*case))),
+    ],
+)
+def test_06_4_right_ways(accepted, answer):
+    accepted("06.4", answer, "of 53 images")
+
+
+def with_left(left):
+    def answer(share, n, b):
+        known = share * (n - left(n, b))
+        return known / n, (known + left(n, b)) / n
+
+    return answer
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (lambda n, b: n - n % b, "10,000 images in batches of 128: 9,984 is the number of images that are judged"),
-        (lambda n, b: n // b, "78 is the number of full batches"),
-        (lambda n, b: b - n % b, "112 is how many images the last batch lacks"),
-        (lambda n, b: 16, "the images skipped of 10,007 in batches of 97: yours 16, wanted 16|yours 16"),
+        (lambda share, n, b: bounds(share, n, b)[::-1], "97.41% right, 10,000 .* 128: the lowest comes first"),
+        (lambda share, n, b: (share, share), "the reported share"),
+        (lambda share, n, b: (share - n % b / n, share), "for that of all images"),
+        (lambda share, n, b: (share - n % b / n, share + n % b / n), "the share is of fewer images"),
+        (lambda share, n, b: (share, share + n % b / (n - n % b)), "divides by the images that were judged"),
+        (lambda share, n, b: [100 * x for x in bounds(share, n, b)], "these are percent"),
+        (lambda share, n, b: [n * x for x in bounds(share, n, b)], "numbers of images"),
+        (with_left(lambda n, b: b - n % b), "the last batch lacks"),
+        (with_left(lambda n, b: b), "a whole batch is left out"),
+        (lambda share, n, b: (0, share + n % b / n), "lowest, highest"),
+        (lambda share, n, b: (bounds(share, n, b)[0] - n % b / n, bounds(share, n, b)[0] + n % b / n), "wrong already"),
+        (lambda share, n, b: (0.9725, 0.9741), "43|lowest, highest"),
+        (lambda share, n, b: n % b, "wanted 2 numbers in brackets"),
+        (lambda share, n, b: (share * (n - n % b) / (n // b * b), 1), "lowest, highest|divided|ZeroDivision"),
+        (lambda share, n: share, r"should take 3 arguments: \(share, images, batch_size\)"),
         (16, "wanted a function"),
     ],
 )
-def test_06_4_skipped(refused, answer, words):
+def test_06_4_wrong_ways(refused, answer, words):
     refused("06.4", answer, words)
 
 
@@ -267,17 +536,68 @@ def leading(log, silent):
     return next((i for i, value in enumerate(log) if not silent(value)), len(log))
 
 
+def is_silent(value):
+    return abs(value - math.log(10)) < 1e-3
+
+
+def with_a_loop(log):
+    for i, loss in enumerate(log):
+        if abs(loss - math.log(10)) > 1e-3:
+            return i
+    return len(log)
+
+
+def with_while(log):
+    count = 0
+    while count < len(log) and round(log[count], 4) == 2.3026:
+        count += 1
+    return count
+
+
+def vectorised(log):
+    awake = (torch.tensor(log) - math.log(10)).abs() > 1e-3
+    return awake.int().argmax() if awake.any() else len(log)
+
+
+def in_numpy(log):
+    return np.cumprod(np.isclose(log, np.log(10), atol=1e-4)).sum()
+
+
+def in_place(log):
+    count = 0
+    while log and log.pop(0) == 2.3026:
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    "answer", [with_a_loop, with_while, vectorised, in_numpy, in_place, lambda log: float(leading(log, is_silent))]
+)
+def test_06_5_right_ways(accepted, answer):
+    accepted("06.5", answer, "it is silence")
+
+
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (lambda log: sum(abs(v - math.log(10)) < 1e-3 for v in log), "come after it had begun to learn"),
+        (lambda log: sum(map(is_silent, log)), "3 batches at ln 10 come after it had begun to learn"),
         (lambda log: leading(log, lambda v: v > 2.29), r"2\.2981 is not ln 10"),
+        (lambda log: leading(log, lambda v: v > 2.302), "above ln 10 is no silence"),
+        (lambda log: leading(log, lambda v: abs(v - math.log(10)) < 0.01), r"2\.2981 is not ln 10"),
         (lambda log: leading(log, lambda v: v >= 1.5), "when the loss nears 1.461"),
-        (lambda log: leading(log, lambda v: v > 1.9), "the number of silent batches: yours"),
-        (lambda log: log, "should have shape"),
+        (lambda log: leading(log, lambda v: v > 1.9), "the number of silent batches of"),
+        (lambda log: leading(log, is_silent) - 1, "the last silent batch, counted from 0"),
+        (lambda log: next(i for i, v in enumerate(log) if not is_silent(v)), "your function raised StopIteration"),
+        (lambda log: leading([*log, 0.0], is_silent) % len(log), "this log never wakes up: all its 83 batches"),
+        (lambda log: 17, r"2\.2981|the number of silent batches"),
+        (lambda log: leading(log[::-1], lambda v: not is_silent(v)), "the number of silent batches|come after"),
+        (lambda log: leading(log, is_silent) / len(log), "should be a whole number"),
+        (lambda log: log, "should be one number, got list"),
+        (lambda log: math.nan, "is NaN"),
+        (leading, r"should take 1 argument: \(log\)"),
     ],
 )
-def test_06_5_silent_batches(refused, answer, words):
+def test_06_5_wrong_ways(refused, answer, words):
     refused("06.5", answer, words)
 
 

@@ -1,13 +1,15 @@
 """Notebook 07: its explorers say what an independent computation says, its checkers refuse for the right reason."""
 
 import json
+import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from snn_helpers import conversion, data, networks, training, widgets
+from snn_helpers import conversion, data, networks, neurons, training, widgets
 from snn_helpers.encoding import direct
 from snn_helpers.widgets.surface import percentile_explorer
 
@@ -16,18 +18,24 @@ from snn_helpers.widgets.surface import percentile_explorer
 def cnn():
     """Trained for a moment, so that its spikes mean something."""
     digits = data.mnist(train=True, root="bundled")
-    few = data.Digits(digits.images[:1000], digits.labels[:1000], "")
     torch.manual_seed(0)
     net = networks.cnn()
     training.fit(
-        net, few, lambda x: x, nn.functional.cross_entropy, epochs=2, batch_size=50, lr=3e-3, seed=0, progress=False
+        net,
+        digits.first(1000),
+        lambda x: x,
+        nn.functional.cross_entropy,
+        epochs=2,
+        batch_size=50,
+        lr=3e-3,
+        seed=0,
+        progress=False,
     )
     return net
 
 
 def some(count):
-    digits = data.mnist(train=False, root="bundled")
-    return data.Digits(digits.images[:count], digits.labels[:count], "")
+    return data.mnist(train=False, root="bundled").first(count)
 
 
 def converted(cnn, v_init=0.5):
@@ -134,59 +142,290 @@ def test_live_confusion_draws_the_last_step_whatever_the_time():
 # ---- exercises
 
 
-def own_scale_only(weights, activations):
-    return [W / a.max() for W, a in zip(weights, activations, strict=True)]
+def balance(weights, biases, activations):
+    new, before = ([], []), 1.0
+    for W, b, a in zip(weights, biases, activations, strict=True):
+        new[0].append(W * before / a.max())
+        new[1].append(b / a.max())
+        before = a.max()
+    return new
 
 
-def upside_down(weights, activations):
-    scales = [1.0, *(a.max() for a in activations)]
-    return [W * scales[i + 1] / scales[i] for i, W in enumerate(weights)]
+def balance_in_place(weights, biases, activations):
+    before = 1.0
+    for W, b, a in zip(weights, biases, activations, strict=True):
+        own = a.max().item()
+        W *= before / own
+        b /= own
+        before = own
+    return weights, biases
+
+
+def balance_in_numpy(weights, biases, activations):
+    own = np.array([a.numpy().max() for a in activations])
+    before = np.concatenate([[1.0], own[:-1]])
+    return [w.numpy() * p / s for w, p, s in zip(weights, before, own, strict=True)], [
+        b.numpy() / s for b, s in zip(biases, own, strict=True)
+    ]
+
+
+def balance_in_float64(weights, biases, activations):
+    return balance(*([part.double() for part in parts] for parts in (weights, biases, activations)))
+
+
+def from_the_network(weights, biases, activations):
+    """Scale the input back up, the layer as it was, then scale down: the same, thought of in another way."""
+    scales = [1.0] + [float(a.max()) for a in activations]
+    return [
+        [W.mul(scales[i]).div(scales[i + 1]) for i, W in enumerate(weights)],
+        tuple(b.div(scales[i + 1]) for i, b in enumerate(biases)),
+    ]
+
+
+@pytest.mark.parametrize("answer", [balance, balance_in_place, balance_in_numpy, balance_in_float64, from_the_network])
+def test_07_1_right_ways(accepted, answer):
+    accepted("07.1", answer, "a bias can be balanced, too")
+
+
+def test_07_1_is_true():
+    """Balanced by its solution, a network with biases gives its answers divided by one number, all activations to 1."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(5, 7), nn.Linear(7, 3)]
+    x, seen = torch.rand(31, 5), []
+    for layer in layers:
+        seen.append(layer(seen[-1] if seen else x).relu())
+    new = balance([la.weight for la in layers], [la.bias for la in layers], seen)
+    y = x
+    for W, b, old in zip(*new, seen, strict=True):
+        y = (y @ W.T + b).relu()
+        torch.testing.assert_close(y, old / old.max())
+
+
+def scaled(weight, bias):
+    """The answer that scales layer i's weights and biases by these functions of its own and the one before's scale."""
+
+    def answer(weights, biases, activations):
+        own = [a.max() for a in activations]
+        before = [torch.tensor(1.0), *own[:-1]]
+        both = list(zip(own, before, strict=True))
+        return [W * weight(s, p) for W, (s, p) in zip(weights, both, strict=True)], [
+            b * bias(s, p) for b, (s, p) in zip(biases, both, strict=True)
+        ]
+
+    return answer
+
+
+def by_the_mean(weights, biases, activations):
+    return balance(weights, biases, [a.mean() for a in activations])
+
+
+def upside_down(s, p):
+    return s / p
+
+
+def right(s, p):
+    return p / s
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (own_scale_only, "divided by its own scale only"),
-        (upside_down, "the wrong way round"),
-        (lambda weights, activations: weights, "weights of layer 1 of 2 first differs at"),
-        (lambda weights, activations: weights[0], "wanted a list of 2 weight tensors, one a layer, got Tensor"),
-        (lambda weights, activations: weights[:1], "got list of 1"),
-        (lambda weights, activations: [w.T for w in weights], r"should have shape \[7, 5\], got \[5, 7\]"),
-        (lambda weights, activations: [1, 2], r"should have shape"),
-        (lambda weights, activations: activations.max(), "your function raised AttributeError"),
+        (scaled(lambda s, p: 1 / s, lambda s, p: 1 / s), "divided by their own scale only"),
+        (scaled(upside_down, lambda s, p: 1 / s), "weights are scaled the wrong way round"),
+        (scaled(lambda s, p: 1, lambda s, p: 1), "nothing is balanced yet"),
+        (by_the_mean, "the scale is the largest"),
+        (scaled(right, lambda s, p: 1), "the biases are those of before"),
+        (scaled(right, right), "a bias does not come from the layer before"),
+        (scaled(right, lambda s, p: s), "the biases are scaled the wrong way round"),
+        (scaled(right, lambda s, p: 0), "without its biases"),
+        (scaled(right, lambda s, p: 1 / p), "the biases of layer 1 first differs at neuron 0"),
+        (scaled(lambda s, p: -p / s, lambda s, p: 1 / s), "the weights of layer 1 first differs at row 0"),
+        (lambda *all: ([W.T for W in balance(*all)[0]], balance(*all)[1]), r"should have shape \[7, 5\], got \[5, 7\]"),
+        (lambda *all: balance(*all)[0], "wanted two lists|2 weights and as many"),
+        (lambda *all: ([1, 2], [3, 4]), r"weights of layer 1 should have shape"),
+        (
+            lambda *all: tuple(part[:1] for part in balance(*all)),
+            "wanted 2 weights and as many biases, got 1 and 1",
+        ),
+        (lambda *all: all[0][0], "wanted two lists, the weights and the biases"),
+        (lambda weights, biases, activations: activations.max(), "your function raised AttributeError"),
+        (lambda weights, activations: weights, r"should take 3 arguments: \(weights, biases, activations\)"),
+        (lambda *all: ([W / 0 for W in all[0]], all[1]), "is infinite"),
     ],
 )
-def test_07_1_balance(refused, answer, words):
+def test_07_1_wrong_ways(refused, answer, words):
     refused("07.1", answer, words)
 
 
-@pytest.mark.parametrize("answer, words", [(100, "from V_0 = 0"), (49, "too small"), (51, "too large"), ([50], "list")])
-def test_07_2_error_bound(refused, answer, words):
+def steps_for(error, v_init, largest):
+    return 0 if largest - 1 > error else math.ceil(max(v_init, 1 - v_init) / error)
+
+
+def by_search(error, v_init, largest):
+    if largest > 1 + error:
+        return 0
+    T = 1
+    while max(v_init, 1 - v_init) / T > error:
+        T += 1
+    return T
+
+
+def in_tensors(error, v_init, largest):
+    worst = torch.tensor([v_init, 1 - v_init]).max()
+    return (worst / error).ceil() * (largest <= 1 + error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        steps_for,
+        by_search,
+        in_tensors,
+        lambda e, v, top: np.where(top - 1 > e, 0, np.ceil(np.maximum(v, 1 - v) / e)),
+        lambda e, v, top: float(steps_for(e, v, top)),
+        lambda e, v, top: int((0.5 + abs(v - 0.5)) / e) + 1 if top <= 1 + e else 0,
+    ],
+)
+def test_07_2_right_ways(accepted, answer):
+    accepted("07.2", answer, "the cap whether waiting helps")
+
+
+@pytest.mark.parametrize("error, v_init, largest", [(0.11, 0.5, 1.0), (0.07, 0.25, 1.05), (0.13, 0.8, 0.9)])
+def test_07_2_is_true(error, v_init, largest):
+    """The bound holds from the wanted number of steps on, and one step before it is broken by some current."""
+    a = torch.linspace(0, largest, 20_001, dtype=torch.double)
+    start = neurons.Record(None, torch.full_like(a, v_init))
+    steps = steps_for(error, v_init, largest)
+    worst = [
+        (neurons.lif(direct(a, T), beta=1.0, initial=start).spikes.mean(0) - a).abs().max()
+        for T in (steps - 1, steps, steps + 1)
+    ]
+    assert worst[0] > error - 1e-4 and max(worst[1:]) <= error + 1e-9
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (lambda e, v, top: math.floor(max(v, 1 - v) / e), "one step less than needed"),
+        (lambda e, v, top: round(max(v, 1 - v) / e), "one step less than needed"),
+        (lambda e, v, top: math.ceil(1 / e), "that is for V_0 = 0"),
+        (lambda e, v, top: math.ceil(0.5 / e), "that is for half a threshold"),
+        (lambda e, v, top: math.ceil(v / e), "start at 0, .*also above it"),
+        (lambda e, v, top: math.ceil((1 - v) / e), "start at 0.8, .*also below it"),
+        (lambda e, v, top: math.ceil(max(v, 1 - v) / e), "too low for ever: 0"),
+        (
+            lambda e, v, top: 0 if top > 1 else steps_for(e, v, 1),
+            "up to 1.05: a rate of 1 for a current of 1.05 is within",
+        ),
+        (lambda e, v, top: max(v, 1 - v) / e, "the number of steps should be a whole number"),
+        (lambda e, v, top: 46, "start at 0, .*46|yours 46"),
+        (lambda e, v, top: math.ceil(max(v, 1 - v) / e) + 1, "the number of steps for error"),
+        (lambda e, v, top: -steps_for(e, v, top), "yours -46, wanted 46"),
+        (lambda e, v, top: max(v, 1 - v) / 0, "ZeroDivisionError"),
+        (lambda e, v: 50, r"should take 3 arguments: \(error, v_init, largest\)"),
+        (50, "wanted a function, got int"),
+    ],
+)
+def test_07_2_wrong_ways(refused, answer, words):
     refused("07.2", answer, words)
 
 
-def has_bias(layer):
-    return getattr(layer, "bias", None) is not None
+def diagnose(layers, spikes):
+    return [i for i, layer in enumerate(layers) if not torch.allclose(*both(layer, spikes), atol=1e-5)]
+
+
+def both(layer, spikes):
+    """What the layer makes of the rate, and the rate of what it makes of the spikes."""
+    each = layer(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])
+    return layer(spikes.mean(0)), each.mean(0)
+
+
+def step_by_step(layers, spikes):
+    faulty = []
+    for i in range(len(layers)):
+        total = 0
+        for step in spikes:
+            total = total + layers[i](step)
+        if (total / len(spikes) - layers[i](spikes.mean(0))).abs().max() > 1e-4:
+            faulty.append(i)
+    return faulty
+
+
+def positions_in_numpy(layers, spikes):
+    gaps = [np.abs(np.subtract(*(part.numpy() for part in both(layer, spikes)))).max() for layer in layers]
+    return list(np.flatnonzero(np.array(gaps) > 1e-3))  # of np.int64
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        diagnose,
+        step_by_step,
+        positions_in_numpy,
+        lambda layers, spikes: np.array(diagnose(layers, spikes)),
+        lambda layers, spikes: torch.tensor(diagnose(layers, spikes)),
+        lambda layers, spikes: set(diagnose(layers, spikes)),
+        lambda layers, spikes: diagnose(layers, spikes)[::-1],
+        lambda layers, spikes: diagnose(layers, spikes[:, :1]),  # one digit is enough
+    ],
+)
+def test_07_3_right_ways(accepted, answer):
+    accepted("07.3", answer, "and a bias does")
+
+
+NAMES = nn.MaxPool2d | nn.Sigmoid | nn.Tanh
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
         (
-            lambda cnn: [i for i, m in enumerate(cnn) if isinstance(m, nn.MaxPool2d | nn.Sigmoid | nn.Tanh)],
-            "one with a bias: position 0, Conv2d, cannot be converted .*unless it is told not to",
+            lambda layers, spikes: [
+                i
+                for i, layer in enumerate(layers)
+                if isinstance(layer, NAMES) or (isinstance(layer, nn.Conv2d) and layer.bias is not None)
+            ],
+            "list 1 of 2: position 0, Conv2d, lets an average pass: its bias is the same at every step",
         ),
-        (lambda cnn: [i for i, m in enumerate(cnn) if has_bias(m)], "a max-pooled one: position 2, MaxPool2d"),
         (
-            lambda cnn: [i for i, m in enumerate(cnn) if not isinstance(m, nn.Conv2d | nn.Linear | nn.ReLU)],
-            "a network that is fine: you object to position 2, AvgPool2d",
+            lambda layers, spikes: [i for i, layer in enumerate(layers) if isinstance(layer, NAMES)],
+            r"list 2 of 2: position 0, Softmax, does not let an average pass: the two differ by up to 0\.\d\d",
         ),
-        (lambda cnn: [7], "position 7, which is not there"),
-        (lambda cnn: True, "wanted a list of positions"),
-        (lambda cnn: ["MaxPool2d"], "wanted a list of positions"),
+        (
+            lambda layers, spikes: [
+                i for i, m in enumerate(layers) if not isinstance(m, nn.Conv2d | nn.Linear | nn.AvgPool2d | nn.Flatten)
+            ],
+            "list 2 of 2: position 2, BatchNorm2d, lets an average pass",
+        ),
+        (
+            lambda layers, spikes: [i for i, m in enumerate(layers) if not torch.equal(*both(m, spikes))],
+            "which is rounding. Leave a tolerance",
+        ),
+        (
+            lambda layers, spikes: [i for i, m in enumerate(layers) if torch.allclose(*both(m, spikes), atol=1e-5)],
+            "let an average pass; asked are the others",
+        ),
+        (lambda layers, spikes: [i + 1 for i in diagnose(layers, spikes)], "counted from 0"),
+        (
+            lambda layers, spikes: [
+                i for i, m in enumerate(layers) if not torch.allclose(m(spikes.sum(0)), m(spikes[0]) * 9, atol=1e-3)
+            ],
+            "lets an average pass",
+        ),
+        (lambda layers, spikes: diagnose(layers, spikes[:1]), "position 1, MaxPool2d, does not let an average pass"),
+        (lambda layers, spikes: diagnose(layers, spikes)[:1], "position 3, Tanh, does not"),
+        (lambda layers, spikes: [1, 2, 3], r"list 1 of 2: position 2, AvgPool2d, .* differ by \de-\d\d at most"),
+        (lambda layers, spikes: [1, 3], "list 2 of 2"),
+        (lambda layers, spikes: [], "position 1, MaxPool2d"),
+        (lambda layers, spikes: [7], "there is no position 7; there are 0 to 4"),
+        (lambda layers, spikes: True, "wanted a list of positions"),
+        (lambda layers, spikes: [False, True, False, True, False], "got bool"),
+        (lambda layers, spikes: ["MaxPool2d"], "a position should be one number, got text"),
+        (lambda layers, spikes: [layer(spikes) for layer in layers], "your function raised RuntimeError"),
+        (lambda layers: [], r"should take 2 arguments: \(layers, spikes\)"),
     ],
 )
-def test_07_3_diagnose(refused, answer, words):
+def test_07_3_wrong_ways(refused, answer, words):
     refused("07.3", answer, words)
 
 
@@ -196,34 +435,132 @@ def needed(accuracy, cnn, offset=2, never=0):
     return steps if steps <= len(accuracy) else never
 
 
-def from_the_end(accuracy, cnn):
-    return ((accuracy - accuracy[-1]).abs() > 0.005).nonzero().flatten()[-1].item() + 2
+def from_behind(accuracy, cnn):
+    steps = len(accuracy)
+    while steps > 0 and accuracy[steps - 1] >= cnn - 0.005:
+        steps -= 1
+    return 0 if steps == len(accuracy) else steps + 1
+
+
+def step_after_step(accuracy, cnn):
+    answer = 0
+    for t, value in enumerate(accuracy, 1):
+        if value < cnn - 0.005:
+            answer = 0
+        elif answer == 0:
+            answer = t
+    return answer
+
+
+def in_numpy(accuracy, cnn):
+    fine = np.minimum.accumulate((accuracy.numpy() >= cnn - 0.005)[::-1])[::-1]
+    return fine.argmax() + 1 if fine.any() else 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        needed,
+        from_behind,
+        step_after_step,
+        in_numpy,
+        lambda accuracy, cnn: float(needed(accuracy, cnn)),
+        lambda accuracy, cnn: torch.tensor(needed(accuracy.float(), cnn)),
+    ],
+)
+def test_07_4_right_ways(accepted, answer):
+    accepted("07.4", answer, "is judged by")
+
+
+def first_crossing(accuracy, cnn):
+    for t, value in enumerate(accuracy, 1):
+        if value >= cnn - 0.005:
+            return t
+    return 0
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (lambda accuracy, cnn: needed(accuracy, cnn, offset=1), "is the index of the entry"),
+        (first_crossing, "a curve of 31 steps: that is where it comes within half a point for the first time"),
+        (lambda accuracy, cnn: needed(accuracy, cnn, offset=1), "is the index of an entry"),
         (lambda accuracy, cnn: needed(accuracy, cnn, never=len(accuracy)), "never gets there: return 0"),
-        (from_the_end, "compare with the accuracy of the CNN"),
-        (lambda accuracy, cnn: 3, "number of steps for a curve of 19: yours 3"),
+        (lambda accuracy, cnn: needed(accuracy, cnn, never=len(accuracy) + 1), "never gets there: return 0"),
+        (lambda accuracy, cnn: needed(accuracy, cnn, never=-1), "never gets there: return 0"),
+        (lambda accuracy, cnn: needed(accuracy, accuracy[-1]), "compare with the accuracy of the CNN"),
+        (lambda accuracy, cnn: needed(-(accuracy - cnn).abs(), 0), "above the CNN is no fault"),
+        (lambda accuracy, cnn: needed(accuracy, cnn + 0.005), "half a point below the CNN is near enough"),
+        (lambda accuracy, cnn: accuracy.argmax().item() + 1, "where the curve is highest"),
+        (lambda accuracy, cnn: (accuracy < cnn - 0.005).sum() + 1, "counts the entries that are too low"),
+        (lambda accuracy, cnn: 17, "number of steps for a curve of 23: yours 17"),
+        (lambda accuracy, cnn: accuracy[-1], "should be a whole number"),
+        (lambda accuracy, cnn: (accuracy < cnn - 0.005).nonzero()[-1] + 2, "raised IndexError|never gets there"),
+        (lambda accuracy, cnn: max(t for t, v in enumerate(accuracy, 2) if v < cnn - 0.005), "raised ValueError|never"),
+        (lambda accuracy, cnn: accuracy < cnn, "should be one number, got a tensor"),
+        (lambda accuracy: 3, r"should take 2 arguments: \(accuracy, cnn\)"),
     ],
 )
-def test_07_4_steps(refused, answer, words):
+def test_07_4_wrong_ways(refused, answer, words):
     refused("07.4", answer, words)
+
+
+def spike_count(a, steps, v0):
+    return (v0 + steps * a).floor().clamp(0, steps)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        spike_count,
+        lambda a, steps, v0: np.clip(np.floor(v0 + steps * a.numpy()), 0, steps),
+        lambda a, steps, v0: [min(max(math.floor(v0 + steps * x), 0), steps) for x in a.tolist()],
+        lambda a, steps, v0: (v0 + steps * a.relu()).int().clamp(max=steps),
+        lambda a, steps, v0: a.mul_(steps).add_(v0).floor_().clamp_(0, steps),
+        lambda a, steps, v0: (v0 + steps * a.float()).floor().clamp(0, steps),
+        lambda a, steps, v0: torch.where(a < 0, 0, torch.where(a > 1, steps, (v0 + steps * a) // 1)).long(),
+    ],
+)
+def test_07_5_right_ways(accepted, answer):
+    accepted("07.5", answer, r"-0\.050 from V_0 = 0 and by 0\.000")
+
+
+def by_running(a, steps, v0):
+    V, N = torch.full_like(a, v0), torch.zeros_like(a)
+    for _ in range(steps):
+        V = V + a
+        S = (V > 1).double()
+        V, N = V - S, N + S
+    return N
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
         (lambda a, steps, v0: (steps * a).floor().clamp(0, steps), "right for V_0 = 0; with V_0 = 0.5"),
+        (lambda a, steps, v0: (steps * a).round().clamp(0, steps), "right for V_0 = 1/2 alone"),
+        (lambda a, steps, v0: (steps * (a + v0)).floor().clamp(0, steps), "V_0 is there once"),
         (lambda a, steps, v0: (v0 + steps * a).clamp(0, steps), "whole numbers: only full thresholds"),
         (lambda a, steps, v0: (v0 + steps * a).floor().clamp(max=steps), "a negative current fires no spikes"),
         (lambda a, steps, v0: (v0 + steps * a).floor().clamp(min=0), "one spike a step is the most"),
+        (lambda a, steps, v0: (v0 + steps * a).floor(), "one above 1 one a step and no more"),
         (lambda a, steps, v0: (v0 + steps * a).floor().clamp(0, steps) / steps, "these are rates"),
-        (lambda a, steps, v0: (v0 + steps * a).ceil().clamp(0, steps), "number of spikes in 7 steps from V_0 = 0.0"),
+        (lambda a, steps, v0: (v0 + steps * a).ceil().clamp(0, steps), "round down, not up"),
+        (
+            lambda a, steps, v0: (steps * a - v0).floor().clamp(0, steps),
+            "spikes in 19 steps from V_0 = 0.5 first differs",
+        ),
+        (lambda a, steps, v0: spike_count(a, steps + 1, v0), "number of spikes in 7 steps from V_0 = 0.0"),
+        (lambda a, steps, v0: spike_count(a, 7, 0), "number of spikes|right for V_0 = 0"),
+        (lambda a, steps, v0: spike_count(a, steps, v0).sum(), r"should have shape \[53\], got \[\]"),
         (lambda a, steps, v0: 3, r"should have shape \[53\], got \[\]"),
+        (by_running, "1,048,576 steps took it more than 2 s: it runs the neuron"),
+        (
+            lambda a, steps, v0: neurons.lif(
+                direct(a, steps), beta=1.0, initial=neurons.Record(None, torch.full_like(a, v0))
+            ).spikes.sum(0),
+            "it runs the neuron",
+        ),
     ],
 )
-def test_07_5_count(refused, answer, words):
+def test_07_5_wrong_ways(refused, answer, words):
     refused("07.5", answer, words)

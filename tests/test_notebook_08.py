@@ -2,14 +2,16 @@
 
 import math
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import data, encoding, neurons, plots, surrogates, training, widgets
+from snn_helpers import data, encoding, networks, neurons, plots, surrogates, training, widgets
 from snn_helpers.widgets import clinic
 
 NAMES = [clinic.HEALTHY, *clinic.SICKNESSES]
@@ -164,29 +166,69 @@ def test_the_strip_shows_all_eight_and_is_the_same_each_time():
     assert flat == [name for name in clinic.SICKNESSES if clinic.visit(name).losses[-1] > 2] and len(flat) == 5
 
 
-SHAPES = [(12, 5, 32, 14, 14), (12, 5, 64, 7, 7), (12, 5, 512), (12, 5, 10)]
+SHAPES = [(12, 5, 64, 7, 7), (11, 5, 32, 14, 14), (5, 512), (512,), (12, 5, 10)]
+
+
+def test_the_shapes_of_exercise_08_1_are_those_of_the_network():
+    records = networks.csnn()(torch.rand(12, 5, 1, 28, 28))
+    U, S = records[0].membrane, records[0].spikes
+    order = records[2].spikes[:, 0].argmax(0).argsort()
+    parts = U[1:] - (0.5 * U - S)[:-1], records[2].spikes.mean(0), order, records[3].spikes.cumsum(0)
+    assert [tuple(part.shape) for part in (records[1].membrane, *parts)] == SHAPES
 
 
 @pytest.mark.parametrize(
-    "layer, shape, words",
+    "answer",
     [
-        (0, (5, 12, 32, 14, 14), r"layer 1: \[5, 12, 32, 14, 14\]: this has the batch first"),
-        (1, (64, 7, 7), "layer 2: .* where are time and batch"),
-        (2, (12, 512), "where is the batch"),
-        (3, (5, 10), "where is time"),
-        (1, (12, 5, 3136), "keep the shape"),
-        (0, (12, 5, 32, 28, 28), "before the pooling"),
-        (1, (12, 5, 64, 14, 14), "before the pooling"),
-        (2, (12, 5, 3136), "not what this layer"),
+        SHAPES,
+        tuple(map(list, SHAPES)),
+        [torch.Size(shape) for shape in SHAPES],
+        [np.array(shape) for shape in SHAPES],
+        [tuple(map(float, shape)) for shape in SHAPES],
+        [*SHAPES[:3], 512, SHAPES[4]],
+        [torch.tensor(shape) for shape in SHAPES],
+        [tuple(map(np.int64, shape)) for shape in SHAPES],
     ],
 )
-def test_08_1_shapes(refused, layer, shape, words):
-    refused("08.1", [*SHAPES[:layer], shape, *SHAPES[layer + 1 :]], words)
+def test_08_1_right_ways(accepted, answer):
+    accepted("08.1", answer, "a difference in time costs one step")
 
 
-@pytest.mark.parametrize("answer", [SHAPES[:3], [*SHAPES, (1,)], [1, 2, 3, 4], 60, ["ab", "cd", "ef", "gh"]])
-def test_08_1_wants_four_shapes(refused, answer):
-    refused("08.1", answer, "wanted four tuples")
+@pytest.mark.parametrize(
+    "place, shape, words",
+    [
+        (0, (5, 12, 64, 7, 7), r"membranes of layer 2: \[5, 12, 64, 7, 7\]: this has the batch first"),
+        (0, (64, 7, 7), "where are time and batch"),
+        (0, (12, 64, 7, 7), "where is the batch"),
+        (0, (12, 5, 3136), "keep the shape"),
+        (0, (12, 5, 64, 14, 14), "before the pooling"),
+        (0, (12, 5, 32, 14, 14), "this is layer 1"),
+        (0, (12.7, 5, 64, 7, 7), "membranes of layer 2 should be a whole number, got 12.7"),
+        (0, (True, 5, 64, 7, 7), "got bool"),
+        (1, (12, 5, 32, 14, 14), "the first step has none"),
+        (1, (5, 32, 14, 14), "one for each pair of neighbouring steps"),
+        (2, (12, 5, 512), "a rate is a mean over time"),
+        (2, (12, 512), "not over the digits"),
+        (2, (512,), "One rate for each digit"),
+        (2, (512, 5), "the digits come before"),
+        (3, (12, 512), "time is gone"),
+        (3, (5, 512), "of one digit"),
+        (3, (12,), "not steps"),
+        (4, (5, 10), "votes at the end"),
+        (4, (12, 5), "its own count"),
+        (4, (12, 10), "where is the batch"),
+        (4, (5, 12, 10), "time is the first axis"),
+        (4, (10,), "that is not the shape of it"),
+        (4, "12, 5, 10", "wanted a tuple of whole numbers, got text"),
+    ],
+)
+def test_08_1_wrong_ways(refused, place, shape, words):
+    refused("08.1", [*SHAPES[:place], shape, *SHAPES[place + 1 :]], words)
+
+
+@pytest.mark.parametrize("answer", [SHAPES[:4], [*SHAPES, (1,)], 60, "abcde", dict(enumerate(SHAPES)), set(SHAPES)])
+def test_08_1_wants_five_shapes(refused, answer):
+    refused("08.1", answer, "wanted five tuples")
 
 
 def of_beta(function):
@@ -195,6 +237,44 @@ def of_beta(function):
         return function((membrane[peak + 1] / membrane[peak]).item(), dt)
 
     return answer
+
+
+def by_two_values(membrane, dt):
+    for now, later in pairwise(membrane.tolist()):
+        if now != 0:
+            return -dt / math.log(later / now)
+
+
+def by_a_line(membrane, dt):
+    """The slope of the logarithm, through all that is not 0."""
+    U = np.log(np.abs(membrane.numpy()[membrane.numpy() != 0].astype(np.float64)))
+    return -dt / np.polyfit(np.arange(len(U)), U, 1)[0]
+
+
+def by_the_last(membrane, dt):
+    return -dt / torch.log(membrane[-1] / membrane[-2])
+
+
+def by_the_area(membrane, dt):
+    """All that follows the input is the input over 1 - beta, less what is still to come."""
+    U = membrane.double()[membrane.abs().argmax() :]
+    return -dt / torch.log(U[1:].sum() / U[:-1].sum())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        of_beta(lambda beta, dt: -dt / math.log(beta)),
+        by_two_values,
+        by_a_line,
+        by_the_last,
+        by_the_area,
+        lambda membrane, dt: np.float32(by_two_values(membrane, dt)),
+        lambda membrane, dt: by_the_last(membrane, dt)[None],
+    ],
+)
+def test_08_2_right_ways(accepted, answer):
+    accepted("08.2", answer, "two neighbouring values give tau")
 
 
 @pytest.mark.parametrize(
@@ -207,39 +287,78 @@ def of_beta(function):
         (of_beta(lambda beta, dt: -dt / math.log10(beta)), "base 10"),
         (of_beta(lambda beta, dt: -dt / math.log2(beta)), "half-life, or a logarithm to base 2"),
         (of_beta(lambda beta, dt: -dt / math.log(beta) * math.log(2)), "half-life"),
+        (of_beta(lambda beta, dt: -math.log(beta) / dt), "this is 1 / tau"),
+        (of_beta(lambda beta, dt: -dt / math.log(beta**2)), "two steps lie between"),
         (of_beta(lambda beta, dt: -1.05 * dt / math.log(beta)), "too large"),
-        (lambda membrane, dt: -dt / torch.log(membrane[1] / membrane[0]), "NaN|too"),
-        (lambda membrane, dt: -dt / torch.log(membrane[membrane.argmax() + 1] / membrane.max()), "input of -0.7"),
-        (lambda membrane, dt: membrane, "should be one number"),
+        (lambda U, dt: (U.abs() > U.abs().max() / math.e).sum() * dt, "a whole number of steps"),
+        (lambda U, dt: -dt / torch.log(U[1] / U[0]), "your tau is NaN"),
+        (lambda U, dt: -dt / torch.log(U[U.argmax() + 1] / U.max()), "input of -0.7"),
+        (lambda U, dt: 5.0, "dt = 0.5 ms.* too small"),
+        (lambda U, dt: U, "should be one number, got a tensor"),
+        (lambda U, dt: -dt / math.log(U[1]), "your function raised ValueError"),
+        (lambda U: U, r"should take 2 arguments: \(membrane, dt\)"),
     ],
 )
-def test_08_2_tau(refused, answer, words):
+def test_08_2_wrong_ways(refused, answer, words):
     refused("08.2", answer, words)
 
 
+def longest_pause(spikes):
+    pause = longest = torch.zeros(spikes.shape[1])
+    for step in spikes:
+        pause = (pause + 1) * (1 - step)
+        longest = torch.maximum(longest, pause)
+    return longest
+
+
+def neuron_by_neuron(spikes):
+    result = []
+    for row in spikes.T.tolist():
+        longest = count = 0
+        for spike in row:
+            count = 0 if spike else count + 1
+            longest = max(longest, count)
+        result.append(longest)
+    return result
+
+
+def in_text(spikes):
+    rows = ("".join(str(int(s)) for s in row) for row in spikes.T)
+    return torch.tensor([max(map(len, row.split("1"))) for row in rows])
+
+
+def by_differences(spikes):
+    edge = np.ones((1, spikes.shape[1]))
+    rows = np.concatenate([edge, spikes.numpy(), edge]).T
+    return np.array([np.diff(np.flatnonzero(row)).max() - 1 for row in rows])
+
+
+def without_a_loop(spikes):
+    t = torch.arange(1, len(spikes) + 1)[:, None]
+    last = torch.cummax(t * spikes, 0).values
+    return (t - last).amax(0)
+
+
+def pause_in_place(spikes):
+    for t in range(len(spikes)):
+        before = spikes[t - 1] if t else 0
+        spikes[t] = (before + 1) * (1 - spikes[t])
+    return spikes.amax(0)
+
+
 @pytest.mark.parametrize(
-    "answer, words",
-    [
-        (lambda s: s.argmax(0), "argmax of a row of zeros is 0"),
-        (lambda s: torch.where(s.any(0), s.argmax(0), len(s) - 1), "the last step, 6; wanted is T"),
-        (lambda s: torch.where(s.any(0), s.argmax(0), -1), "are given -1"),
-        (lambda s: torch.where(s.any(0), len(s) - 1 - s.flip(0).argmax(0), len(s)), "the last spike"),
-        (lambda s: torch.where(s.any(0), s.argmax(0) + 1, len(s)), "counted from 0"),
-        (lambda s: s.sum(0), "the number of spikes"),
-        (lambda s: s.argmax(1), "should have shape"),
-        (lambda s: torch.where(s.any(0), s.argmax(0), math.nan), "first spikes first differs"),
-    ],
+    "answer", [longest_pause, neuron_by_neuron, in_text, by_differences, without_a_loop, pause_in_place]
 )
-def test_08_3_first_spikes(refused, answer, words):
-    refused("08.3", answer, words)
+def test_08_3_right_ways(accepted, answer):
+    accepted("08.3", answer, "the longest pause does")
 
 
-def search(test, start=1, order=1):
-    def answer(records):
-        for number, record in list(enumerate(records, start))[::order]:
-            if test(record.spikes):
-                return number
-        return 0
+def of_runs(function):
+    """The answer that takes this of the pauses before the first spike, between each two, and after the last."""
+
+    def answer(spikes):
+        rows = ("".join(str(int(s)) for s in row) for row in spikes.T)
+        return torch.tensor([float(function([len(part) for part in row.split("1")])) for row in rows])
 
     return answer
 
@@ -247,31 +366,162 @@ def search(test, start=1, order=1):
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (search(lambda s: not s.any(), start=0), "counted from 1"),
-        (search(lambda s: not s.any(), order=-1), "the last silent layer"),
-        (search(lambda s: not s[:, 0].any()), "silent for the first digit"),
-        (search(lambda s: s.mean() < 0.01), "fires seldom"),
-        (lambda records: min(range(3), key=lambda n: records[n].spikes.mean()) + 1, "fires seldom"),
-        (lambda records: len(records), "no layer is silent"),
-        (lambda records: records, "should have shape|should be a tensor"),
+        (lambda s: (1 - s).sum(0), "only those in a row"),
+        (of_runs(lambda runs: max([0, *runs[1:-1]])), "before the first spike and after the last count as well"),
+        (of_runs(lambda runs: max([0, *runs[:-1]])), "after the last spike counts as well"),
+        (of_runs(lambda runs: max([0, *runs[1:]])), "before the first spike counts as well"),
+        (of_runs(lambda runs: runs[0]), "the steps before the first spike"),
+        (of_runs(lambda runs: runs[-1]), "the steps after the last spike"),
+        (of_runs(min), "first differs at neuron"),
+        (of_runs(lambda runs: sum(runs) / len(runs)), "first differs at neuron 0"),
+        (lambda s: s.argmax(0), "the steps before the first spike; the longest pause may come later"),
+        (lambda s: torch.where(s.any(0), s.argmax(0), len(s)), "the steps before the first spike"),
+        (lambda s: longest_pause(s) + 1, "one too many"),
+        (lambda s: longest_pause(s) - 1, "one too few"),
+        (lambda s: longest_pause(s) * s.any(0), "a neuron that never fires pauses for all T steps, not for 0"),
+        (lambda s: longest_pause(1 - s), "the longest runs of spikes"),
+        (lambda s: longest_pause(s.amax(1, keepdim=True))[0], "one pause of the layer"),
+        (lambda s: longest_pause(s.T), r"should have shape \[7\], got \[11\]"),
+        (lambda s: torch.full((s.shape[1],), 5), "first differs at neuron"),
+        (lambda s: s.sum(0), "first differs at neuron"),
+        (lambda s: max(s), "your function raised RuntimeError"),
         (3, "wanted a function"),
     ],
 )
-def test_08_4_silent_layer(refused, answer, words):
+def test_08_3_wrong_ways(refused, answer, words):
+    refused("08.3", answer, words)
+
+
+def currents(record, beta):
+    left = beta * record.membrane * (1 - record.spikes)
+    return torch.cat([record.membrane[:1], record.membrane[1:] - left[:-1]])
+
+
+def current_by_current(record, beta):
+    S, U = record
+    found = [U[0]]
+    for t in range(1, len(U)):
+        found.append(U[t] - beta * torch.where(S[t - 1] > 0, 0, U[t - 1]))
+    return torch.stack(found)
+
+
+def currents_in_numpy(record, beta):
+    U, S = record.membrane.numpy().astype(float), record.spikes.numpy()
+    U[1:] -= beta * np.where(S[:-1] == 1, 0, U[:-1].copy())
+    return U
+
+
+def currents_in_place(record, beta):
+    left = record.membrane.clone()
+    left[record.spikes == 1] = 0
+    record.membrane[1:] -= beta * left[:-1]
+    return record.membrane
+
+
+def by_stepping(record, beta):
+    """What the neuron would have without a current, taken off what it has."""
+    before, found = None, []
+    for S, U in zip(*record, strict=True):
+        alone = torch.zeros_like(U) if before is None else beta * before
+        found.append((U - alone).tolist())
+        before = U * (S == 0)
+    return found
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        currents,
+        current_by_current,
+        currents_in_numpy,
+        currents_in_place,
+        by_stepping,
+        lambda record, beta: currents(neurons.Record(*(part.double() for part in record)), beta),
+    ],
+)
+def test_08_4_right_ways(accepted, answer):
+    accepted("08.4", answer, "if you know how they were reset")
+
+
+def less(left):
+    """The answer that takes this off each membrane, one step later."""
+
+    def answer(record, beta):
+        off = left(record.membrane, record.spikes, beta)
+        return torch.cat([record.membrane[:1], record.membrane[1:] - off[:-1]])
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (less(lambda U, S, beta: beta * U - S), "as after a reset by subtraction"),
+        (less(lambda U, S, beta: beta * (U - S)), "a spike leaves what is above the threshold here"),
+        (less(lambda U, S, beta: beta * U), "as if there was none"),
+        (less(lambda U, S, beta: U * (1 - S)), "the leak is missing"),
+        (less(lambda U, S, beta: beta * U * S), "the currents for beta = 0.9 first differs at step 1"),
+        (lambda r, beta: currents(r, beta)[1:], "the first current is missing"),
+        (lambda r, beta: torch.cat([0 * r[1][:1], currents(r, beta)[1:]]), "the first current is not 0"),
+        (lambda r, beta: r.membrane - (beta * r.membrane * (1 - r.spikes)).roll(1, 0), "wrapped around"),
+        (
+            lambda r, beta: r.membrane - beta * r.membrane.roll(1, 0) * (1 - r.spikes),
+            "first differs|of the step itself",
+        ),
+        (
+            lambda r, beta: torch.cat([r[1][:1] * (1 - r[0][:1]), r[1][1:] - beta * r[1][:-1] * (1 - r[0][1:])]),
+            "the spikes of the step itself",
+        ),
+        (lambda r, beta: r.membrane, "these are the membranes"),
+        (lambda r, beta: beta * r.membrane * (1 - r.spikes), "this is what is left"),
+        (lambda r, beta: -currents(r, beta), "the sign is the other way round"),
+        (lambda r, beta: currents(r, beta).flip(0), "first differs at step 0"),
+        (lambda r, beta: currents(r, beta).T, "Is time the first axis"),
+        (lambda r, beta: currents(r, 0.9), "beta = 0.5"),
+        (lambda r, beta: torch.full_like(r.membrane, 0.45), "first differs at step 0"),
+        (lambda r, beta: currents(r.membrane, beta), "your function raised AttributeError"),
+        (lambda record: record.membrane, r"should take 2 arguments: \(record, beta\)"),
+    ],
+)
+def test_08_4_wrong_ways(refused, answer, words):
     refused("08.4", answer, words)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        list(clinic.STRANGERS),
+        tuple(clinic.STRANGERS),
+        np.array(clinic.STRANGERS),
+        [f" {name} " for name in clinic.STRANGERS],
+        [list(clinic.SICKNESSES)[i] for i in (6, 3, 0, 2)],
+    ],
+)
+def test_08_5_right_ways(accepted, answer):
+    accepted("08.5", answer, "four finds")
 
 
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("name", clinic.SICKNESSES)
-def test_08_5_strangers(refused, place, name):
+def test_08_5_wrong_ways(refused, place, name):
     if name != clinic.STRANGERS[place]:
         answer = [*clinic.STRANGERS[:place], name, *clinic.STRANGERS[place + 1 :]]
         refused("08.5", answer, f"^stranger {place + 1}: (?!.*none of the seven)")
 
 
-@pytest.mark.parametrize("answer", [["flu"] * 4, clinic.STRANGERS[:3], [1, 2, 3, 4], "slope 1000"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ["flu"] * 4,
+        clinic.STRANGERS[:3],
+        [1, 2, 3, 4],
+        "slope 1000",
+        set(clinic.STRANGERS),
+        [..., *clinic.STRANGERS[1:]],
+    ],
+)
 def test_08_5_wants_four_of_the_names(refused, answer):
-    refused("08.5", answer, "none of the seven|wanted a list of four names")
+    refused("08.5", answer, "none of the seven|wanted a list of four names, .* got")
 
 
 @torch.no_grad()
@@ -291,5 +541,5 @@ def test_what_is_said_against_a_diagnosis_is_true_of_every_stranger_it_is_said_t
         with torch.enable_grad():
             who = clinic.stranger(number)
             who.loss(who(x)[-1], label).backward()
-        steep = who.net.layers[1].weight.grad.norm() < 0.01
+        steep = who.net.layers[0][1].weight.grad.norm() < 0.01
         assert steep == (name == "slope 1000") or name == "beta 1 with bias"

@@ -1,44 +1,90 @@
 """Exercises of notebook 08."""
 
 import math
+from itertools import pairwise
 
 import torch
 
-from snn_helpers.exercises.core import NotYet, call, close, exercise, same
-from snn_helpers.neurons import Record, beta_from_tau, lif
+from snn_helpers.exercises.core import NotYet, call, close, exercise, kind_of, number, recognise, same, tensor, whole
+from snn_helpers.neurons import beta_from_tau, lif
 
-SHAPES = [(12, 5, 32, 14, 14), (12, 5, 64, 7, 7), (12, 5, 512), (12, 5, 10)]
+# what is asked for, its shape, and what other shapes show; csnn(), 5 digits, 12 steps
+_SHAPES = (
+    (
+        "membranes of layer 2",
+        (12, 5, 64, 7, 7),
+        {
+            (5, 12, 64, 7, 7): "this has the batch first; time is the first axis",
+            (64, 7, 7): "these are the neurons of one digit at one step; where are time and batch?",
+            (12, 64, 7, 7): "where is the batch?",
+            (12, 5, 3136): "the neurons keep the shape that their layer gives them: maps, height, width",
+            (12, 5, 64, 14, 14): "this is before the pooling; the neurons come after it",
+            (12, 5, 32, 14, 14): "this is layer 1",
+        },
+    ),
+    (
+        "currents of layer 1",
+        (11, 5, 32, 14, 14),
+        {
+            (12, 5, 32, 14, 14): "each of them takes the membrane of the step before, and the first step has none",
+            (5, 32, 14, 14): "it does not change here, but there is one for each pair of neighbouring steps",
+            (11, 32, 14, 14): "where is the batch?",
+        },
+    ),
+    (
+        "rates of layer 3",
+        (5, 512),
+        {
+            (12, 5, 512): "a rate is a mean over time, so time is gone",
+            (12, 512): "a mean over time, not over the digits",
+            (512,): "where is the batch? One rate for each digit",
+            (512, 5): "the digits come before the neurons",
+        },
+    ),
+    (
+        "order of layer 3",
+        (512,),
+        {
+            (12, 512): "the order is one row of numbers: who comes first, second, ...; time is gone",
+            (5, 512): "of one digit, not of all five",
+            (12,): "neurons are ordered here, not steps",
+        },
+    ),
+    (
+        "votes so far",
+        (12, 5, 10),
+        {
+            (5, 10): "these are the votes at the end; there are some after every step",
+            (12, 10): "where is the batch?",
+            (5, 12, 10): "time is the first axis",
+            (12, 5): "each of the ten classes has its own count",
+        },
+    ),
+)
 
 
 @exercise(
     "08.1",
-    "time is the first axis, the digits of the batch the second; then the neurons of the layer.",
-    "the neurons come after the pooling: the first layer has 32 maps of 14 x 14. What do the others have?",
-    "(12, 5, 32, 14, 14), then 64 maps of 7 x 7, then 512 and 10 neurons.",
+    "a record is [time, digit, neurons of the layer]. What is averaged over is gone; what is added up step by step "
+    "stays.",
+    "layer 1 has 32 maps of 14 x 14 after its pooling, layer 2 64 of 7 x 7. I[t] = U[t] - V[t-1] needs two "
+    "neighbouring steps. The order is one number a neuron.",
+    "(12, 5, 64, 7, 7), then one step less for layer 1; then spikes.mean(0), an argsort of 512 numbers, and "
+    "spikes.cumsum(0).",
 )
 def shapes(answer):
-    try:
-        rows = [tuple(int(size) for size in row) for row in answer]
-    except (TypeError, ValueError):
-        rows = []
-    if len(rows) != 4 or isinstance(answer, dict):
-        raise NotYet("wanted four tuples of whole numbers, one a layer: [(..), (..), (..), (..)].")
-    for number, (row, wanted) in enumerate(zip(rows, SHAPES, strict=True), 1):
-        neurons = wanted[2:]
-        typical = {
-            (5, 12, *neurons): "this has the batch first; time is the first axis.",
-            neurons: "these are the neurons of one digit at one step; where are time and batch?",
-            (12, *neurons): "where is the batch?",
-            (5, *neurons): "where is time?",
-            (12, 5, math.prod(neurons)): "the neurons keep the shape that their layer gives them: maps, height, width.",
-            (12, 5, neurons[0], *(2 * size for size in neurons[1:])): "this is before the pooling; the neurons come "
-            "after it.",
-            (12, 5, neurons[0], 28, 28): "this is before the pooling; the neurons come after it.",
-        }
-        if row != wanted:
-            got = f"layer {number}: {list(row)}"
-            raise NotYet(f"{got}: {typical.get(row, 'that is not what this layer of this network records.')}")
-    return "time, digit, neurons: every record of the series, and every picture of a layer starts from it."
+    if isinstance(answer, (str, dict, set)) or not hasattr(answer, "__len__") or getattr(answer, "ndim", 1) == 0:
+        raise NotYet(f"wanted five tuples of whole numbers, [(..), (..), (..), (..), (..)], got {kind_of(answer)}.")
+    if len(answer) != len(_SHAPES):
+        raise NotYet(f"wanted five tuples of whole numbers, one for each question, got {len(answer)}.")
+    for row, (what, wanted, slips) in zip(answer, _SHAPES, strict=True):
+        if isinstance(row, (str, dict, set)):
+            raise NotYet(f"{what}: wanted a tuple of whole numbers, got {kind_of(row)}.")
+        row = (row,) if not hasattr(row, "__len__") or getattr(row, "ndim", 1) == 0 else row  # (512) is meant as (512,)
+        shape = tuple(whole(size, what) for size in row)
+        if shape != wanted:
+            raise NotYet(f"{what}: {list(shape)}: {slips.get(shape, 'that is not the shape of it')}.")
+    return "time, digit, neurons: what is not averaged over stays, and a difference in time costs one step."
 
 
 @exercise(
@@ -52,108 +98,132 @@ def tau(answer):
         current = torch.zeros(37)
         current[start] = size
         beta = beta_from_tau(wanted, dt)
-        got = call(answer, lif(current, beta=beta).membrane, dt)
         case = f"dt = {dt:g} ms, an input of {size:g} at step {start}"
-        typical = {
-            beta: "this is beta; tau is the time constant that makes it.",
-            wanted / dt: "this is tau in steps; a step lasts dt.",
-            -wanted: "this is negative: the logarithm of a number under 1 is.",
-            dt / (1 - beta): "this is Euler's tau, dt / (1 - beta); here the decay is exact.",
-            -dt / math.log10(beta): "this is with the logarithm to base 10; beta is a power of e.",
-            wanted * math.log(2): "this is the half-life, or a logarithm to base 2; after tau a membrane has fallen "
-            "to 1/e.",
+        got = call(answer, membrane=lif(current, beta=beta).membrane, dt=dt)
+        if torch.is_tensor(got) and got.numel() == 1 and got.isnan().any():
+            raise NotYet(
+                f"{case}: your tau is NaN. Is something divided by a membrane that is 0, before the input came, or is "
+                "the logarithm of a negative number taken?"
+            )
+        got = number(got, f"tau for {case}")
+        slips = {
+            "this is beta; tau is the time constant that makes it.": beta,
+            "this is tau in steps; a step lasts dt.": wanted / dt,
+            "this is negative: the logarithm of a number under 1 is.": -wanted,
+            "this is Euler's tau, dt / (1 - beta); here the decay is exact.": dt / (1 - beta),
+            "this is with the logarithm to base 10; beta is a power of e.": -dt / math.log10(beta),
+            "this is the half-life, or a logarithm to base 2; after tau a membrane has fallen to 1/e.": (
+                wanted * math.log(2)
+            ),
+            "this is 1 / tau.": 1 / wanted,
+            "this is a whole number of steps until it is under 1/e; tau may lie between two steps.": (
+                dt * math.ceil(wanted / dt + 1e-6)
+            ),
+            "two steps lie between the two values that were divided, not one.": wanted / 2,
         }
-        for value, why in typical.items():
-            if _is(got, value) and not _is(value, wanted):
-                raise NotYet(f"{case}: {why}")
-        if _is(got, math.nan):
-            raise NotYet(f"{case}: your tau is NaN. Did you divide by a membrane that is 0, before the input came?")
+        recognise(got, wanted, slips, what=case, tolerance=1e-3)
         close(got, wanted, what=f"tau for {case}", tolerance=1e-3, unit=" ms")
     return "a jump and a decay are enough: two neighbouring values give tau, whoever wrote the neuron."
 
 
 @exercise(
     "08.3",
-    "argmax over time finds the first of several equal largest values. What does it say for a row of zeros?",
-    "spikes.any(0) tells who fires at all; torch.where(condition, a, b) picks a where it is true, else b.",
-    "torch.where(spikes.any(0), spikes.argmax(0), len(spikes))",
+    "count the steps since the last spike, for all neurons at once; keep the largest count that you have seen.",
+    "a spike sets the count to 0, a step without one adds 1: pause = (pause + 1) * (1 - step).",
+    "for step in spikes: pause = (pause + 1) * (1 - step); longest = torch.maximum(longest, pause). Both begin at 0.",
 )
-def first_spikes(answer):
+def longest_pause(answer):
     generator = torch.Generator().manual_seed(8)
-    for steps, neurons, rate in (7, 11, 0.2), (13, 5, 0.1), (23, 17, 0.05), (5, 3, 0.0):
+    for steps, neurons, rate in (11, 7, 0.3), (13, 5, 0.1), (23, 17, 0.2), (5, 3, 0.0), (6, 4, 1.0):
         spikes = (torch.rand(steps, neurons, generator=generator) < rate).float()
-        fires, first = spikes.any(0), spikes.argmax(0)
-        last = steps - 1 - spikes.flip(0).argmax(0)
-        wanted = torch.where(fires, first, steps)
-        got = call(answer, spikes.clone())
-        typical = [
-            (
-                first,
-                "a silent neuron is given step 0, because argmax of a row of zeros is 0: it would be sorted first.",
+        pauses = [_pauses(row) for row in spikes.T]
+        wanted = torch.tensor([max(row) for row in pauses])
+        got = tensor(call(answer, spikes=spikes), "the longest pauses")
+        inner = torch.tensor([max([0, *row[1:-1]]) for row in pauses])
+        slips = {
+            "these are all steps without a spike; only those in a row make a pause.": (1 - spikes).sum(0),
+            "pauses before the first spike and after the last count as well.": inner,
+            "a pause after the last spike counts as well.": torch.tensor([max([0, *row[:-1]]) for row in pauses]),
+            "a pause before the first spike counts as well.": torch.tensor([max([0, *row[1:]]) for row in pauses]),
+            "these are the steps before the first spike; the longest pause may come later.": torch.tensor(
+                [row[0] for row in pauses]
             ),
-            (
-                torch.where(fires, first, steps - 1),
-                f"silent neurons are given the last step, {steps - 1}; wanted is T.",
+            "these are the steps after the last spike; the longest pause may come earlier.": torch.tensor(
+                [row[-1] for row in pauses]
             ),
-            (torch.where(fires, first, -1), "silent neurons are given -1 and would be sorted first; wanted is T."),
-            (torch.where(fires, last, steps), "this is the last spike of each neuron."),
-            (torch.where(fires, first + 1, steps), "steps are counted from 0."),
-            (spikes.sum(0), "this is the number of spikes of each neuron."),
-        ]
-        for value, why in typical:
-            if torch.is_tensor(got) and got.shape == value.shape and torch.equal(got.long(), value.long()):
-                if not torch.equal(value.long(), wanted):
-                    raise NotYet(why)
-        same(got, wanted, what="the first spikes", tolerance=0)
-    return "silent neurons last: whoever sorts by a bare argmax puts them on top, before those that fire at once."
+            "that is the distance between two spikes, or one too many: neighbouring spikes have no pause.": wanted + 1,
+            "one too few: count the steps without a spike themselves.": wanted - 1,
+            "a neuron that never fires pauses for all T steps, not for 0 (nor -1).": wanted * spikes.any(0),
+            "these are the longest runs of spikes; asked is without.": torch.tensor(
+                [max(_pauses(1 - row)) for row in spikes.T]
+            ),
+            "this is one pause of the layer; each neuron has its own.": torch.tensor(max(_pauses(spikes.amax(1)))),
+        }
+        recognise(got, wanted, slips, what=f"{neurons} neurons, {steps} steps", tolerance=0)
+        same(got, wanted, what="the longest pauses", tolerance=0, first="neuron")
+    return "a rate does not tell a burst from a steady beat; the longest pause does."
+
+
+def _pauses(row):
+    """Steps without a spike before the first one, between two, and after the last; of spikes [T]."""
+    at = [-1, *row.nonzero().flatten().tolist(), len(row)]
+    return [after - before - 1 for before, after in pairwise(at)]
 
 
 @exercise(
     "08.4",
-    "record.spikes.any() says whether a layer fires at all. Go through the layers from the input.",
-    "enumerate(records, 1) counts from 1; return at the first layer without a spike, and 0 after the loop.",
-    "for number, record in enumerate(records, 1): if not record.spikes.any(): return number; at the end return 0.",
+    "what is left of a membrane after a spike that resets to zero, and after a step without a spike? The current is "
+    "what came on top of it.",
+    "U[t] = beta U[t-1] (1 - S[t-1]) + I[t]. Solve for I[t]. At the first step there was nothing before.",
+    "left = beta * record.membrane * (1 - record.spikes); the currents are record.membrane, less left[:-1] from its "
+    "second step on.",
 )
-def silent_layer(answer):
-    cases = [(0.2, 0.1, 0.3), (0.3, 0.0, 0.2), (0.2, 0.1, 0.0, 0.0), (0.0, 0.0), (0.1, "half", 0.0), (0.1, 0.001, 0.2)]
-    for seed, rates in enumerate(cases):
-        records = [_layer(rate, 100 * seed + number) for number, rate in enumerate(rates)]
-        silent = [number for number, record in enumerate(records, 1) if not record.spikes.any()]
-        wanted = silent[0] if silent else 0
-        first_digit = [n for n, r in enumerate(records, 1) if not r.spikes[:, 0].any()]
-        got = call(answer, records)
-        said = "rates of the layers: " + ", ".join(f"{record.spikes.mean():.2%}" for record in records)
-        typical = {
-            wanted - 1 if wanted else None: "layers are counted from 1",
-            len(records) if not wanted else None: "no layer is silent: wanted is 0",
-            silent[-1] if silent else None: "that is the last silent layer; the first one is the one to treat",
-            first_digit[0] if first_digit else None: "this layer is silent for the first digit, but not for the others",
-            min(range(1, len(records) + 1), key=lambda n: records[n - 1].spikes.mean()): "this layer fires seldom, "
-            "but it fires",
+def currents(answer):
+    generator = torch.Generator().manual_seed(84)
+    for steps, neurons, beta in (13, 7, 0.9), (23, 3, 0.5), (7, 11, 0.8):
+        wanted = torch.rand(steps, neurons, generator=generator) * 0.9
+        record = lif(wanted, beta=beta, reset="zero")
+        got = tensor(call(answer, record=record, beta=beta), "the currents")
+        U, S = record.membrane, record.spikes
+        case = f"beta = {beta}"
+        slips = {
+            "this takes a threshold off, as after a reset by subtraction; here a spike leaves nothing.": _from(
+                U, beta * U - S
+            ),
+            "a spike leaves what is above the threshold here; after a reset to zero it leaves nothing.": _from(
+                U, beta * (U - S)
+            ),
+            "a spike empties the membrane; here it goes on as if there was none.": _from(U, beta * U),
+            "the spikes of the step itself are taken; those of the step before have emptied the membrane.": torch.cat(
+                [U[:1] * (1 - S[:1]), U[1:] - beta * U[:-1] * (1 - S[1:])]
+            ),
+            "the leak is missing: beta of what was there is left after a step.": _from(U, U * (1 - S)),
+            "the first current is missing: before it the membrane was 0, so it is U[0] itself.": _from(
+                U, beta * U * (1 - S)
+            )[1:],
+            "the first current is not 0: before it the membrane was 0, so it is U[0] itself.": torch.cat(
+                [0 * U[:1], _from(U, beta * U * (1 - S))[1:]]
+            ),
+            "the first step has no last step before it; here the membrane of the end is wrapped around.": U
+            - (beta * U * (1 - S)).roll(1, 0),
+            "these are the membranes; take off what is left of the step before.": U,
+            "this is what is left after leak and reset; the current is what comes on top of it.": beta * U * (1 - S),
+            "the sign is the other way round: the current is the membrane less what was left.": -wanted,
         }
-        for value, why in typical.items():
-            if value not in (None, wanted) and _is(got, value):
-                raise NotYet(f"{said}: {why}.")
-        same(got, wanted, what=f"the silent layer ({said})", tolerance=0)
-    return "silent, not seldom, and the first of them: the layers above it may only be waiting for their input."
+        recognise(got, wanted, slips, what=case, tolerance=1e-4)
+        same(got, wanted, what=f"the currents for {case}", tolerance=1e-4)
+    return "a record holds all that drove its neurons, if you know how they were reset."
 
 
-def _layer(rate, seed):
-    """A layer [T, B, N] that fires at ``rate``; "half": only for the last digits of the batch."""
-    chance = torch.rand(13, 7, 31, generator=torch.Generator().manual_seed(seed))
-    spikes = (chance < (0.2 if rate == "half" else rate)).float()
-    if rate == 0.001:
-        spikes[:] = 0
-        spikes[5, 2, 17] = 1
-    if rate == "half":
-        spikes[:, :3] = 0
-    return Record(spikes, spikes + 0.1)
+def _from(U, left):
+    """The membrane less what was left of it one step before."""
+    return torch.cat([U[:1], U[1:] - left[:-1]])
 
 
 @exercise(
     "08.5",
     "report(clinic.stranger(1)), and so on: two of the four show themselves in diagnose.",
-    "then same_answer_twice after keeps_state could matter, gradients against those of the healthy one, and the loss "
+    "then same_answer_twice where keeps_state could matter, gradients against those of the healthy one, and the loss "
     "of a perfect answer.",
     "one has two answers to one question, one has next to no gradient, one gives a perfect answer a loss of ln 10, one "
     "is saturated.",
@@ -161,13 +231,19 @@ def _layer(rate, seed):
 def strangers(answer):
     from snn_helpers.widgets.clinic import SICKNESSES, STRANGERS  # the explorers are slow to import
 
-    if not isinstance(answer, (list, tuple)) or len(answer) != 4 or not all(isinstance(a, str) for a in answer):
-        raise NotYet("wanted a list of four names, one a stranger, as in list(clinic.SICKNESSES).")
-    for number, (name, wanted) in enumerate(zip(answer, STRANGERS, strict=True), 1):
+    answer = answer.tolist() if hasattr(answer, "tolist") else answer
+    if not isinstance(answer, (list, tuple)) or not all(isinstance(name, str) for name in answer):
+        raise NotYet(
+            f"wanted a list of four names, one a stranger, as in list(clinic.SICKNESSES), got {kind_of(answer)}."
+        )
+    if len(answer) != 4:
+        raise NotYet(f"wanted a list of four names, one a stranger, got {len(answer)}.")
+    for place, (name, wanted) in enumerate(zip(answer, STRANGERS, strict=True), 1):
+        name = name.strip()
         if name not in SICKNESSES:
-            raise NotYet(f"stranger {number}: {name!r} is none of the seven: {', '.join(SICKNESSES)}.")
+            raise NotYet(f"stranger {place}: {name!r} is none of the seven: {', '.join(SICKNESSES)}.")
         if name != wanted:
-            raise NotYet(f"stranger {number}: {_AGAINST[name]}")
+            raise NotYet(f"stranger {place}: {_AGAINST[name]}")
     return "one by the records, one by asking twice, one by its gradients, one by a perfect answer: four finds."
 
 
@@ -181,12 +257,3 @@ _AGAINST = {
     "zero weights": "its layers fire. Could they, with weights of zero?",
     "loss on the wrong axis": "a perfect answer gets a loss near 0 from it. Make one by hand and try.",
 }
-
-
-def _is(got, value):
-    try:
-        return math.isclose(float(got), value, rel_tol=1e-3, abs_tol=1e-9) or (
-            math.isnan(value) and math.isnan(float(got))
-        )
-    except (TypeError, ValueError, RuntimeError):
-        return False

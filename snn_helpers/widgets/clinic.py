@@ -40,7 +40,7 @@ SICKNESSES = {
         lambda patient: patient.net.neuron.update(spike=surrogates.fast_sigmoid(slope=10)),
     ),
     "beta 1 with bias": Sickness(
-        lambda patient: setattr(patient, "net", network(beta=1.0, bias=3.0)),
+        lambda patient: setattr(patient, "net", network(beta=1.0, bias=5.0)),
         lambda patient: setattr(patient, "net", network(beta=1.0, bias=0.0)),
     ),
     "threshold 100": Sickness(
@@ -131,9 +131,8 @@ def patient(name=HEALTHY, *, treated=False):
 def treat(who, batches=40):
     """Train a Patient on a few batches; the losses, one a batch. The same digits and draws for each."""
     digits = data.mnist(train=True, root=data.BUNDLED)
-    some = data.Digits(digits.images[: batches * BATCH], digits.labels[: batches * BATCH], "")
     how = dict(epochs=1, batch_size=BATCH, lr=2e-3, seed=0, progress=False)
-    return training.fit(who, some, who.encode, who.loss, **how).loss
+    return training.fit(who, digits.first(batches * BATCH), who.encode, who.loss, **how).loss
 
 
 class Visit(NamedTuple):

@@ -45,9 +45,9 @@ def conversion_explorer(cnn=None, digits=None, *, steps=40):
     """A converted CNN reads test digits: its confusion chart after every step, beside its accuracy.
 
     ``cnn`` is a network that ``conversion.to_snn`` takes (by default with the bundled weights), ``digits`` what it
-    reads (by default 300 bundled test digits).
+    reads (by default the first 300 of MNIST's test digits, on which it was not trained).
     """
-    cnn, digits = cnn or recipes.trained("cnn-to-snn", "fast"), digits or _some(300)
+    cnn, digits = cnn or recipes.trained("cnn-to-snn", "fast"), digits or _first(300)
     balanced = conversion.normalize(cnn, _training_images())
     target = training.accuracy(cnn, digits, lambda images: images)
 
@@ -83,8 +83,8 @@ def conversion_explorer(cnn=None, digits=None, *, steps=40):
         },
         layout=_two_axes,
         strip=strip,
-        sentence="The confusion chart of a converted network after 1, 2, 5 and all steps: at first the answers "
-        "scatter, then the diagonal lights up.",
+        sentence=f"The confusion chart of a converted network after 1, 2, 5 and all steps, for {len(digits.labels):,} "
+        "test digits: at first the answers scatter, then the diagonal lights up.",
         size=(9, 3.8),
     )
 
@@ -94,7 +94,7 @@ def activation_explorer(cnn=None, digits=None, *, longest=100):
 
     ``cnn`` and ``digits`` as in ``conversion_explorer``; one digit at a time.
     """
-    cnn, digits = cnn or recipes.trained("cnn-to-snn", "fast"), digits or _some(50)
+    cnn, digits = cnn or recipes.trained("cnn-to-snn", "fast"), digits or _first(50)
     balanced = conversion.normalize(cnn, _training_images())
     blocks = conversion.to_snn(balanced).layers
 
@@ -187,10 +187,9 @@ def _two_axes(figure):
     return figure.subplot_mosaic([["confusion", "accuracy"]], width_ratios=(2, 3))
 
 
-def _some(count):
-    digits = data.mnist(train=False, root="bundled")
-    return data.Digits(digits.images[:count], digits.labels[:count], digits.source)
+def _first(count):
+    return data.mnist(train=False, root=data.BUNDLED).first(count)
 
 
 def _training_images(count=500):
-    return data.mnist(train=True, root="bundled").images[:count].unsqueeze(1).float().div(255)
+    return data.mnist(train=True, root=data.BUNDLED).images[:count].unsqueeze(1).float().div(255)
