@@ -1,5 +1,6 @@
 """From numbers to spikes: four ways to turn an image (or a signal) into [T, ...]. Time is the first axis."""
 
+import numpy as np
 import torch
 
 from snn_helpers.memory import empty
@@ -45,36 +46,47 @@ def poisson(image, steps, *, gain=1.0, generator=None):
         return (draws < probability).to(image.dtype)
     probability = probability.flatten()
     lit = probability.nonzero().flatten()
+    spikes = empty((steps, probability.numel()))
     if 2 * len(lit) > probability.numel():
-        spikes = _bernoulli_bytes(probability, steps, generator)
+        np.copyto(spikes.numpy(), _bernoulli_bytes(probability, steps, generator))
     else:  # most pixels of a digit are 0 and need no draw
-        spikes = empty((steps, probability.numel())).zero_()
-        spikes.index_copy_(1, lit, _bernoulli_bytes(probability[lit], steps, generator))
+        drawn = np.zeros(len(lit) + 1, dtype=np.float32)  # the last is what all other pixels take
+        place = torch.full_like(probability, len(lit), dtype=torch.int64)
+        place[lit] = torch.arange(len(lit))
+        for row, fired in zip(spikes.numpy(), _bernoulli_bytes(probability[lit], steps, generator), strict=True):
+            drawn[:-1] = fired
+            np.take(drawn, place.numpy(), out=row, mode="clip")
     return spikes.to(image.dtype).view(shape)
 
 
 def _bernoulli_bytes(probability, steps, generator):
+    """Draws with the probabilities [n], as a bool array [steps, n].
+
+    In numpy, which has one thread. Torch would divide the work among several and wait for the slowest, and on a
+    machine that has other work to do that one is not running.
+    """
     n = probability.numel()
     scaled = probability.float() * 256
     whole = scaled.floor().clamp_(max=255)  # p = 1 is 255 and a fractional part of 1, which always fires
-    fraction = scaled - whole
-    whole = whole.to(torch.uint8)
-    spikes = empty((steps, n))
+    fraction = (scaled - whole).numpy()
+    whole = whole.to(torch.uint8).numpy()
+    spikes = np.empty((steps, n), dtype=bool)
     rows = max(1, min(steps, _CHUNK // max(n, 1)))
     words = torch.empty((rows * n + 7) // 8, dtype=torch.int64)
-    tied = torch.zeros(8 * len(words), dtype=torch.bool)
-    for out in spikes.split(rows):
+    tied = np.zeros(8 * len(words), dtype=bool)
+    for start in range(0, steps, rows):
+        out = spikes[start : start + rows]
         # from the lowest int64 up to None: all 64 bits are random (a plain random_() leaves the top one at 0)
         words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
-        draws = words.view(torch.uint8)[: out.numel()].view_as(out)
-        torch.lt(draws, whole, out=out)
-        torch.eq(draws, whole, out=tied[: out.numel()].view_as(out))
-        tied[out.numel() :] = False
+        draws = words.numpy().view(np.uint8)[: out.size].reshape(out.shape)
+        np.less(draws, whole, out=out)
+        np.equal(draws, whole, out=tied[: out.size].reshape(out.shape))
+        tied[out.size :] = False
         # ties are rare, so look for them eight at a time
-        eights = tied.view(torch.int64).nonzero().flatten()
-        row, column = tied.view(-1, 8)[eights].nonzero().unbind(1)
+        eights = np.flatnonzero(tied.view(np.int64))
+        row, column = tied.reshape(-1, 8)[eights].nonzero()
         at = eights[row] * 8 + column
-        out.view(-1)[at] = (torch.rand(len(at), generator=generator) < fraction[at % n]).float()
+        out.reshape(-1)[at] = torch.rand(len(at), generator=generator).numpy() < fraction[at % max(n, 1)]
     return spikes
 
 
