@@ -21,10 +21,12 @@ site: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
 
-# this package beside snnTorch, SpikingJelly and Norse, into benchmarks/results and the README; a quarter of an hour
+# this package beside snnTorch, SpikingJelly and Norse, alone and on a busy machine, into benchmarks/results and
+# the README; half an hour
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/busy.py
 	$(BIN)/python benchmarks/step_memory.py
 	$(BIN)/python benchmarks/time_to_accuracy.py
 

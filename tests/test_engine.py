@@ -172,7 +172,7 @@ def test_a_record_that_was_changed_does_not_give_a_wrong_gradient(layer, part):
     if part == "spikes" and layer == 1:
         loss.backward()  # nothing needs them any more
         return
-    with pytest.raises(RuntimeError, match="modified (by an )?inplace"):
+    with pytest.raises(RuntimeError, match=r"modified (by an )?inplace"):
         loss.backward()
 
 
