@@ -166,13 +166,13 @@ def simulate(snn, digits, steps, encode=direct, *, batch_size=100, seed=0):
     Each module of ``snn`` is left in the mode (train or eval) that it was in. Raises ValueError for no digits.
     """
     check("simulate", digits=digits)
-    parts = []
+    parts, neuron = [], {name: v[-1] if isinstance(v, (list, tuple)) else v for name, v in snn.neuron.items()}
     with judging(snn, seed) as device:
         for images, _ in batches(digits, batch_size, device=device):
             seen = []
             for records in snn.stream(encode(images, steps), 4):
                 per_layer = torch.stack([record.spikes.flatten(2).sum(-1) for record in records], -1)
-                seen.append((records[-1].spikes, _after_reset(records[-1], **snn.neuron), per_layer))
+                seen.append((records[-1].spikes, _after_reset(records[-1], **neuron), per_layer))
             fired, left, per_layer = (torch.cat(pieces) for pieces in zip(*seen, strict=True))
             votes = fired.cumsum(0).to(torch.int32)
             parts.append([part.cpu() for part in (votes, left, per_layer.to(torch.int32))])

@@ -216,12 +216,13 @@ def test_simulate_counts_what_the_network_does_for_every_digit():
 
 
 @pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
-@pytest.mark.parametrize("threshold", [0.3, 0.6])
+@pytest.mark.parametrize("threshold", [0.3, 0.6, [0.4, 0.3], [0.2, nn.Parameter(torch.full((10,), 0.3))]])
 def test_what_is_left_is_the_membrane_after_its_reset(reset, threshold):
     torch.manual_seed(0)
     snn = networks.hidden_layer(31, reset=reset, threshold=threshold)
     digits = some(13)
     run = conversion.simulate(snn, digits, 9)
+    threshold = threshold[-1] if isinstance(threshold, list) else threshold
     with torch.no_grad():
         record = snn(direct(digits.images.unsqueeze(1) / 255, 9))[-1]
     fired = record.spikes == 1
