@@ -48,7 +48,8 @@ def poisson(image, steps, *, gain=1.0, generator=None):
     lit = probability.nonzero().flatten()
     spikes = empty((steps, probability.numel()))
     if 2 * len(lit) > probability.numel():
-        np.copyto(spikes.numpy(), _bernoulli_bytes(probability, steps, generator))
+        for row, fired in zip(spikes.numpy(), _bernoulli_bytes(probability, steps, generator), strict=True):
+            row[:] = fired
     else:  # most pixels of a digit are 0 and need no draw
         drawn = np.zeros(len(lit) + 1, dtype=np.float32)  # the last is what all other pixels take
         place = torch.full_like(probability, len(lit), dtype=torch.int64)
@@ -60,7 +61,7 @@ def poisson(image, steps, *, gain=1.0, generator=None):
 
 
 def _bernoulli_bytes(probability, steps, generator):
-    """Draws with the probabilities [n], as a bool array [steps, n].
+    """Yield draws with the probabilities [n] for each step, as a bool array [n].
 
     In numpy, which has one thread. Torch would divide the work among several and wait for the slowest, and on a
     machine that has other work to do that one is not running.
@@ -70,12 +71,11 @@ def _bernoulli_bytes(probability, steps, generator):
     whole = scaled.floor().clamp_(max=255)  # p = 1 is 255 and a fractional part of 1, which always fires
     fraction = (scaled - whole).numpy()
     whole = whole.to(torch.uint8).numpy()
-    spikes = np.empty((steps, n), dtype=bool)
     rows = max(1, min(steps, _CHUNK // max(n, 1)))
     words = torch.empty((rows * n + 7) // 8, dtype=torch.int64)
     tied = np.zeros(8 * len(words), dtype=bool)
     for start in range(0, steps, rows):
-        out = spikes[start : start + rows]
+        out = np.empty((min(rows, steps - start), n), dtype=bool)
         # from the lowest int64 up to None: all 64 bits are random (a plain random_() leaves the top one at 0)
         words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
         draws = words.numpy().view(np.uint8)[: out.size].reshape(out.shape)
@@ -87,7 +87,7 @@ def _bernoulli_bytes(probability, steps, generator):
         row, column = tied.reshape(-1, 8)[eights].nonzero()
         at = eights[row] * 8 + column
         out.reshape(-1)[at] = torch.rand(len(at), generator=generator).numpy() < fraction[at % max(n, 1)]
-    return spikes
+        yield from out
 
 
 def latency(image, steps, *, tau=5.0, cutoff=0.01):
