@@ -73,9 +73,9 @@ def _bernoulli_bytes(probability, steps, generator):
     whole = whole.to(torch.uint8).numpy()
     rows = max(1, min(steps, _CHUNK // max(n, 1)))
     words = torch.empty((rows * n + 7) // 8, dtype=torch.int64)
-    tied = np.zeros(8 * len(words), dtype=bool)
+    room, tied = np.empty((rows, n), dtype=bool), np.zeros(8 * len(words), dtype=bool)
     for start in range(0, steps, rows):
-        out = np.empty((min(rows, steps - start), n), dtype=bool)
+        out = room[: steps - start]
         # from the lowest int64 up to None: all 64 bits are random (a plain random_() leaves the top one at 0)
         words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
         draws = words.numpy().view(np.uint8)[: out.size].reshape(out.shape)
