@@ -42,7 +42,7 @@ SIZES, SIZES_FREE = (1, 4, 8, 16, 24, 32, 40, 48), (8,)
 SLOW_MS = 300
 RESERVE = 2 * 2**30
 # one thread a kernel, which sleeps while it waits: what a student does not use is there for the others
-LIMITS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+LIMITS = {"OMP_NUM_THREADS": "1"}
 MARK = "SNN_CLASSROOM"  # set for everything that is started here, and for nothing else
 
 

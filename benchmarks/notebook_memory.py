@@ -32,7 +32,7 @@ def peak_mib(path):
 
 
 def main(names):
-    os.environ |= {"SNN_DATA_DIR": "bundled", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    os.environ |= {"SNN_DATA_DIR": "bundled", "OMP_NUM_THREADS": "1"}
     peaks = json.loads(RESULT.read_text(encoding="utf-8"))["peak_mib"] if RESULT.exists() else {}
     for path in [Path(name).resolve() for name in names] or sorted((ROOT / "notebooks").glob("*.ipynb")):
         peaks[path.name[:2]] = peak_mib(path)

@@ -135,8 +135,7 @@ def main():
     if options.check:
         lines = [f"{path.name}: {fault}" for path in paths for fault in faults(path)]
         sys.exit("\n".join(lines) or None)
-    # a waiting thread that spins takes the core from one that works, on a machine that others use too
-    os.environ |= {"SNN_DATA_DIR": "bundled", "OMP_WAIT_POLICY": "PASSIVE"}
+    os.environ["SNN_DATA_DIR"] = "bundled"
     for path in paths:
         build(path)
 

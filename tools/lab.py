@@ -37,7 +37,7 @@ def jupyterlab(folder):
         options = ["--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
         server = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("start_lab.py"), *options, f"--ServerApp.root_dir={place}"],
-            env={**os.environ, **dict.fromkeys(names, place), "SNN_DATA_DIR": "bundled", "OMP_WAIT_POLICY": "PASSIVE"},
+            env={**os.environ, **dict.fromkeys(names, place), "SNN_DATA_DIR": "bundled"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
