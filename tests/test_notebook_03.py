@@ -1,106 +1,368 @@
-"""Notebook 03: typical wrong answers are refused for the right reason."""
+"""Notebook 03: right answers are taken in whatever form, typical wrong ones refused for the right reason."""
 
+import functools
+import math
+
+import numpy as np
 import pytest
 import torch
 
-from snn_helpers import data, training
+from snn_helpers import data, encoding, networks, training, widgets
 from snn_helpers.encoding import poisson
-from snn_helpers.exercises import grade
+from snn_helpers.neurons import lif
+
+
+def test_the_notebook_asks_for_a_digit_at_which_nobody_fires():
+    panel = widgets.vote_explorer()
+    panel.controls["index"].value = 18
+    assert "nobody has fired" in panel.headline.value
+
+
+def test_the_strip_names_the_first_two_of_each_race():
+    axes = widgets.vote_explorer().strip().axes
+    clear, *close = ([text.get_text().strip() for text in ax.texts] for ax in axes[3::4])
+    assert len(clear) == 1 and all(len(", ".join(names).split(", ")) == 2 for names in close)
+    for row in 1, 2:
+        counts = axes[4 * row + 2].lines[0].get_ydata()
+        first, second = np.bincount(counts.astype(int), minlength=10)[np.argsort(np.bincount(counts.astype(int)))[-2:]]
+        assert 0 < first < second < 2 * first, "a close race, in which both have fired"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (3, (0.3**2 + 0.4**2 + 0.4**2) / 5),
+        (3, 0.082),
+        [3.0, np.float32(0.082)],
+        np.array([3, 0.082]),
+        torch.tensor([3, 0.082]),
+        (torch.tensor(3), torch.tensor([0.3, 0, 0.4, 0.4, 0]).square().mean()),
+    ],
+)
+def test_03_1_right(accepted, answer):
+    accepted("03.1", answer)
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (0.125, "sum of the squares; the loss is their mean"),
-        (((3 - 1) ** 2 + 1) / 3, "squares of spike counts"),
-        (0.5, "too large"),
-        (-1, "too small"),
-        ([0.04], "should be one number, got list"),
+        (0.082, r"wanted 2 numbers in brackets, \(class, loss\)"),
+        ((0.082, 3), "the class should be a whole number"),
+        ((2, 0.086), "class 2 is 0.4 off its target, but another class is further off"),
+        ((0, 0.09), "class 0 is 0.3 off"),
+        ((4, 0.082), "class 4 is silent, as it should be"),
+        ((7, 0.082), "classes 0 to 4, got 7"),
+        ((3, 0.41), "the sum of the squares"),
+        ((3, 0.041), "divided by the ten steps"),
+        ((3, 0.1), "before the change"),
+        ((3, 0.018), "by how much the loss falls"),
+        ((3, 0.122), "with one more spike of class 3"),
+        ((3, 8.2), "squares of spike counts"),
+        ((3, -0.082), "the size is right, the sign is not"),
+        ((3, 0.08), "too small"),
+        ((3, math.nan), r"loss is NaN"),
     ],
 )
-def test_03_1_loss_by_hand(refused, answer, words):
+def test_03_1_wrong(refused, answer, words):
     refused("03.1", answer, words)
 
 
-@pytest.mark.parametrize("answer, words", [(1, "1 is the sum"), (0, "0 would be a perfect score"), (0.01, "too small")])
-def test_03_2_silent_loss(refused, answer, words):
+def test_03_1_is_the_best_of_all_changes_by_one_spike():
+    counts, target = torch.tensor([3.0, 0, 6, 5, 0]), torch.tensor([0.0, 0, 1, 0, 0])
+    changes = torch.cat([torch.eye(5), -torch.eye(5)])
+    losses = ((counts + changes) / 10 - target).square().mean(1).where((counts + changes >= 0).all(1), torch.inf)
+    assert losses.argmin() == 5 + 3 and losses.min().item() == pytest.approx(0.082)
+
+
+BLIND = 25 / 26**2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (1 / 26, 25 / 26, BLIND),
+        (0.0385, 0.9615, 0.037),
+        [0.0385, 0.962, 0.03698],
+        np.array([1 / 26, 25 / 26, BLIND]),
+        torch.tensor([1 / 26, 25 / 26, BLIND]),
+    ],
+)
+def test_03_2_right(accepted, answer):
+    accepted("03.2", answer)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        ((0.1, 0.9, 0.09), "silent: this is silence with ten classes"),
+        ((1, 25, 25 / 26), "silent: this is the sum of the squares"),
+        ((0, 1, 0), "silent: 0 is a perfect score"),
+        ((1 / 26, 1, BLIND), "all firing: .* 25 ones, not 26"),
+        ((1 / 26, 0, BLIND), "all firing: .* the other 25 should be silent"),
+        ((1 / 26, 25, BLIND), "all firing: this is the sum"),
+        ((1 / 26, 1 / 26, BLIND), "all firing: this is the loss of silence"),
+        ((25 / 26, 1 / 26, BLIND), "silent: 0.96.* is too large"),
+        ((1 / 26, 25 / 26, 1 / 26), "best common rate: this is what silence costs"),
+        ((1 / 26, 25 / 26, 0.25), "best common rate: a rate of one half"),
+        ((1 / 26, 25 / 26, 25 / 26), "best common rate: this is the sum"),
+        ((1 / 26, 25 / 26, 0), "best common rate: it does not look at the picture"),
+        ((1 / 26, 25 / 26), "wanted 3 numbers"),
+        ({1 / 26, 25 / 26, BLIND}, "a set, which has no order"),
+    ],
+)
+def test_03_2_wrong(refused, answer, words):
     refused("03.2", answer, words)
 
 
-def per_digit(counts):
-    return ((counts == counts.max(-1, keepdim=True).values).sum(-1) > 1).int()
+def test_03_2_are_losses_of_networks():
+    rates = torch.linspace(0, 1, 26 * 50 + 1, dtype=torch.float64)
+    losses = torch.stack([(torch.full((26,), r) - torch.eye(26)[7]).square().mean() for r in rates])
+    assert losses[0].item() == pytest.approx(1 / 26) and losses[-1].item() == pytest.approx(25 / 26)
+    assert rates[losses.argmin()].item() == pytest.approx(1 / 26) and losses.min().item() == pytest.approx(BLIND)
 
 
-def anywhere(counts):
-    return sum(len(row.unique()) < len(row) for row in counts)
+def top(counts):
+    return counts == counts.max(-1, keepdim=True).values
+
+
+def ties_in_a_loop(counts):
+    tied = 0
+    for row in counts.tolist():
+        tied += row.count(max(row)) > 1
+    return tied
+
+
+def ties_in_numpy(counts):
+    counts = counts.numpy()
+    return ((counts == counts.max(-1, keepdims=True)).sum(-1) > 1).sum()
+
+
+def ties_in_place(counts):
+    counts -= counts.max(-1, keepdim=True).values
+    return counts.eq_(0).sum(-1).gt(1).sum()
+
+
+def ties_by_rank(counts):
+    best = counts.topk(2).values
+    return (best[:, 0] == best[:, 1]).double().sum()
+
+
+def ties_by_sorting(counts):
+    order = counts.sort(descending=True).values
+    return len(order[order[:, 0] == order[:, 1]])
+
+
+@pytest.mark.parametrize("answer", [ties_in_a_loop, ties_in_numpy, ties_in_place, ties_by_rank, ties_by_sorting])
+def test_03_3_right(accepted, answer):
+    accepted("03.3", answer)
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (per_digit, "returns one value a digit"),
-        (anywhere, "only a tie for first place"),
-        (lambda counts: 53 - per_digit(counts).sum(), "number of ties among 53 digits .*: yours"),
-        (lambda counts: counts[99], r"your function raised IndexError"),
+        (lambda counts: 3, "ties among 53 digits, 7 classes with up to .*: yours 3"),
+        (lambda counts: (top(counts).sum(-1) > 1).int(), "one value a digit"),
+        (lambda counts: (top(counts).sum(-1) > 1).tolist(), "one value a digit"),
+        (lambda counts: sum(len(row.unique()) < len(row) for row in counts), "only a tie for first place"),
+        (lambda counts: (top(counts).sum(-1) == 2).sum(), "three may share one too"),
+        (lambda counts: ((top(counts).sum(-1) > 1) & counts.any(-1)).sum(), "for which nobody has fired"),
+        (lambda counts: top(counts).sum(), "counts the classes in first place"),
+        (lambda counts: (top(counts).sum(-1) == 1).sum(), "the digits that have one winner"),
+        (lambda counts: (top(counts).sum(-1) > 1).double().mean(), "this is a share"),
+        (lambda counts: ((counts == counts.max(0).values).sum(0) > 1).sum(), "the highest count of each class"),
+        (lambda counts: counts[99], "your function raised IndexError.*line"),
+        (lambda counts, top: 3, r"should take 1 argument: \(counts\)"),
         (7, "wanted a function, got int"),
     ],
 )
-def test_03_3_ties(refused, answer, words):
+def test_03_3_wrong(refused, answer, words):
     refused("03.3", answer, words)
 
 
-def outside(curve):
-    return ((curve - curve[-1]).abs() > 0.005).nonzero().flatten()
+def zero_reset(U, current, beta):
+    return beta * U * (U <= 1) + current
+
+
+def read(batches, W, beta, *, start="batch", reset=zero_reset, fires=torch.gt, last=False):
+    """The reader of exercise 03.4; ``start``: what starts anew with a batch."""
+    U = votes = torch.zeros(())
+    answers = []
+    for spikes in batches:
+        if start in ("batch", "membrane"):
+            U = 0 * torch.ones(spikes.shape[1], len(W))
+        if start in ("batch", "votes"):
+            votes = 0
+        for current in spikes @ W.T:
+            U = reset(U, current, beta)
+            votes = (0 if last else votes) + fires(U, torch.ones(())).int()
+        answers.append(votes.argmax(-1))
+    return torch.cat(answers)
+
+
+def input_cut(U, current, beta):
+    return beta * U + current * (U <= 1)
+
+
+def broken_reader(batches, W, beta):  # as it stands in the notebook
+    U, votes, answers = 0, 0, []
+    for spikes in batches:
+        for current in spikes @ W.T:
+            U = beta * U + current * (U <= 1)
+            votes = votes + (U > 1)
+        answers.append(votes.argmax(-1))
+    return torch.cat(answers)
+
+
+def repaired_in_place(batches, W, beta):
+    answers = []
+    for spikes in batches:
+        U, votes = torch.zeros(spikes.shape[1], 5), torch.zeros(spikes.shape[1], 5)
+        for current in spikes @ W.T:
+            U.mul_(beta * (U <= 1)).add_(current)
+            votes += U > 1
+        answers += votes.argmax(-1).tolist()
+    return answers
+
+
+def repaired_with_the_helper(batches, W, beta):
+    spikes = [lif(batch @ W.T, beta=beta, reset="zero").spikes for batch in batches]
+    return torch.cat([part.sum(0).argmax(-1) for part in spikes])
+
+
+def repaired_all_at_once(batches, W, beta):
+    return lif(torch.cat(list(batches), 1) @ W.T, beta=beta, reset="zero").spikes.sum(0).argmax(-1).int()
+
+
+def repaired_in_numpy(batches, W, beta):
+    answers = []
+    for spikes in batches:
+        U, votes = 0.0, 0
+        for current in spikes.numpy().astype(float) @ W.numpy().T:
+            U = np.where(np.greater(U, 1), 0, beta * U) + current
+            votes = votes + (U > 1)
+        answers.append(votes.argmax(-1))
+    return np.concatenate(answers)
+
+
+def repaired_in_float64(batches, W, beta):
+    return read([spikes.double() for spikes in batches], W.double(), beta)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [read, repaired_in_place, repaired_with_the_helper, repaired_all_at_once, repaired_in_numpy, repaired_in_float64],
+)
+def test_03_4_right(accepted, answer):
+    accepted("03.4", answer)
+
+
+part = functools.partial
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (lambda curve: outside(curve)[-1].item() + 1, "is the index"),
-        (lambda curve: ((curve - curve[-1]).abs() <= 0.005).nonzero()[0].item() + 1, "but it leaves again"),
-        (lambda curve: len(curve), "number of steps for a curve of 31: yours 31"),
+        (broken_reader, "all three faults are still in it"),
+        (part(read, start="votes"), "starts with the membranes of the first"),
+        (part(read, start="membrane"), "starts with the votes of the first"),
+        (part(read, start="never"), "starts with the membranes and the votes of the first"),
+        (part(read, reset=input_cut), "after a spike the input is forgotten, and the membrane kept"),
+        (part(read, reset=lambda U, current, beta: beta * U + current), "after a spike nothing is forgotten"),
+        (part(read, reset=lambda U, current, beta: beta * U + current - (U > 1).float()), "the threshold is taken off"),
+        (part(read, start="batch", last=True), "only the last step counts"),
+        (lambda batches, W, beta: read(batches, W, 0 * beta), "the membrane starts from 0 at every step"),
+        (part(read, fires=torch.ge), "above the threshold, not at it|batches of .* digit .*: yours"),
+        (lambda batches, W, beta: read(batches[:1], W, beta), "the first batch alone"),
+        (lambda batches, W, beta: read(batches[1:], W, beta), "the last batch alone|should have shape"),
+        (lambda batches, W, beta: torch.zeros(26), "the answer for batches of 13, 13 digits first differs at digit"),
+        (lambda batches, W, beta: read(batches, W, beta)[:, None], r"should have shape \[26\], got \[26, 1\]"),
+        (lambda batches, W, beta: print(end=""), "ends without a `return`"),
+        (lambda batches, W: 3, r"should take 3 arguments: \(batches, W, beta\)"),
     ],
 )
-def test_03_4_enough_steps(refused, answer, words):
+def test_03_4_wrong(refused, answer, words):
     refused("03.4", answer, words)
 
 
-def judge(net, digits):
-    return training.accuracy(net, digits, lambda images: poisson(images, 50))
+def judge(net, digits, steps=50, encode=poisson, readout=training.spike_count):
+    return training.accuracy(net, digits, lambda images: encode(images, steps), readout=readout)
+
+
+def judge_by_batches(net, digits, readout=training.spike_count, steps=50, most=None, size=100):
+    right = 0
+    for images, labels in list(data.batches(digits, size))[:most]:
+        right += (readout(net(poisson(images, steps))[-1]).argmax(-1) == labels).sum().item()
+    return right / (min(most * size, len(digits.labels)) if most else len(digits.labels))
+
+
+def judge_one_by_one(net, digits):
+    right = []
+    with torch.no_grad():
+        for image, label in zip(digits.images, digits.labels, strict=True):
+            spikes = poisson(image.double()[None, None] / 255, 50).float()
+            right.append((net(spikes)[-1].spikes.sum(0)[0].argmax() == label).item())
+    return np.mean(right)
+
+
+def judge_from_scratch(net, digits):
+    weight = net.layers[0][1].weight
+    spikes = (torch.rand(50, len(digits.labels), 784) < digits.images.flatten(1) / 255).float()
+    record = lif(spikes @ weight.T, **net.neuron)
+    return (record.spikes.mean(0).argmax(-1) == digits.labels).double().mean()
+
+
+def judge_in_numpy(net, digits):
+    with torch.no_grad():
+        counts = net(poisson(digits.images[:, None] / 255, 50))[-1].spikes.numpy().sum(0)
+    return (counts.argmax(1) == digits.labels.numpy()).mean()
+
+
+@pytest.mark.parametrize("answer", [judge, judge_by_batches, judge_one_by_one, judge_from_scratch, judge_in_numpy])
+def test_03_5_right(accepted, answer):
+    accepted("03.5", answer, r"9\d\.\d% of the first 503 of MNIST's test digits .* 92\.6% of all 10,000")
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (lambda net, digits: 100 * judge(net, digits), "looks like per cent"),
-        (lambda net, digits: 1 - judge(net, digits), "the accuracy on 523 bundled digits"),
-        (lambda net, digits: 0.1, "yours 0.1"),
-        (lambda net: 1.0, "your function raised TypeError"),
+        (lambda net, digits: 0.93, "yours 0.93, wanted"),
+        (lambda net, digits: judge(net, digits.first(50)), "shown 50 of 503 digits"),
+        (part(judge_by_batches, most=1), "shown 100 of 503 digits"),
+        (part(judge_by_batches, most=1, size=500), "shown 500 of 503 digits"),
+        (part(judge, steps=5), "shown 5 steps of a digit, wanted are 50"),
+        (part(judge, encode=encoding.direct), "grey values, not spikes"),
+        (lambda net, digits: training.accuracy(net, digits, lambda images: images[None]), "grey values, not spikes"),
+        (part(judge, readout=lambda record: record.membrane.sum(0)), "membranes in place of votes"),
+        (part(judge_by_batches, readout=lambda record: record.membrane.mean(0)), "membranes in place of votes"),
+        (lambda net, digits: 100 * judge(net, digits), "in per cent"),
+        (lambda net, digits: 1 - judge(net, digits), "that it reads wrongly"),
+        (lambda net, digits: judge(net, digits) * len(digits.labels), "divide by the number of digits"),
+        (lambda net, digits: judge_from_scratch(net, digits.first(50)), "the first digits alone"),
+        (lambda net, digits: net(digits.images), "your function raised"),
+        (lambda net: 1.0, r"should take 2 arguments: \(net, digits\)"),
+        (lambda net, digits: math.nan, "is NaN"),
     ],
 )
-def test_03_5_accuracy(refused, answer, words):
+def test_03_5_wrong(refused, answer, words):
     refused("03.5", answer, words)
 
 
-def test_03_5_says_which_digits_it_judged_on(monkeypatch):
-    assert "MNIST's own test set is not on this machine" in grade("03.5", judge).reason
-    digits = data.mnist(root="bundled")
-    index = torch.arange(10_000) % 8000
-    many = data.Digits(digits.images[index], digits.labels[index], "")
-    find = data.mnist
-    monkeypatch.setattr(data, "mnist", lambda train=True, root=None: many if root is None else find(train, root=root))
-    assert "of all 10,000 test images" in grade("03.5", judge).reason
+def test_03_5_needs_no_network_that_can_be_watched(refused):
+    """Steps, encoding and readout show in the result too, where the neurons are written out anew."""
 
+    def alone(steps=50, spikes=True, readout="spikes"):
+        def answer(net, digits):
+            twin = networks.SNN(*net.layers, **net.neuron)
+            images = digits.images[:, None] / 255
+            record = twin(poisson(images, steps) if spikes else encoding.direct(images, steps))[-1]
+            return (getattr(record, readout).sum(0).argmax(-1) == digits.labels).double().mean()
 
-@pytest.mark.parametrize(
-    "number, answer, words",
-    [
-        ("00.1", (0.8, 0.8187), "in the other order"),
-        ("00.1", 0.8187, "wanted two numbers"),
-        ("00.1", (0.9, 0.8), "the exact beta: 0.9 is too large"),
-        ("00.2", 25, "25 is 50 times 0.5"),
-        ("00.2", 101, "too large"),
-    ],
-)
-def test_00(refused, number, answer, words):
-    refused(number, answer, words)
+        return answer
+
+    refused("03.5", alone(steps=5), "what you get with a few steps|: yours")
+    refused(
+        "03.5",
+        alone(spikes=False),
+        "a network that forgets at once, 101 digits: this is what grey values give in place of spikes",
+    )
+    refused("03.5", alone(readout="membrane"), "membranes in place of votes")

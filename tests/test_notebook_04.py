@@ -1,13 +1,16 @@
 """Notebook 04: its two explorers, held to computations of their own, what it says of other libraries, its exercises."""
 
+import functools
+import itertools
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from snn_helpers import surrogates, widgets
-from snn_helpers.exercises import grade
 from snn_helpers.neurons import lif, lif_step
 from snn_helpers.widgets import gradients
 
@@ -121,6 +124,7 @@ def test_snntorchs_default_and_its_sigmoid_far_below_the_threshold():
     assert derivative(surrogate.sigmoid(slope=25), torch.tensor([-4.0])).isnan().all()
 
 
+@pytest.mark.extra("bench")
 def test_spikingjellys_default_and_its_reset_in_the_graph():
     neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
     node = neuron.LIFNode(tau=2.0)
@@ -137,6 +141,7 @@ def _last_membrane_gradient(node):
     return torch.autograd.grad(node.v.sum(), w)[0].item()
 
 
+@pytest.mark.extra("bench")
 @pytest.mark.parametrize("alpha", [1.0, 100.0])
 def test_norses_super_takes_no_notice_of_alpha(alpha):
     threshold = pytest.importorskip("norse.torch.functional.threshold").threshold
@@ -150,127 +155,356 @@ def test_norses_super_takes_no_notice_of_alpha(alpha):
 def spike_with(backward, forward=lambda x: (x > 0).float()):
     class Spike(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, x, slope):
+        def forward(ctx, x, width):
             ctx.save_for_backward(x)
-            ctx.slope = slope
+            ctx.width = width
             return forward(x)
 
         @staticmethod
         def backward(ctx, grad):
-            return backward(grad, ctx.saved_tensors[0], ctx.slope), None
+            return backward(grad, ctx.saved_tensors[0], ctx.width), None
 
     return Spike.apply
 
 
-def right(grad, x, k):
-    return grad / (1 + k * x.abs()) ** 2
+def flank(x, w):
+    return (1 - x.abs() / w).clamp(min=0)
+
+
+def triangle(grad, x, w):
+    return grad * flank(x, w) / w
+
+
+def in_numpy(grad, x, w):
+    return torch.from_numpy(grad.numpy() * np.maximum(0, w - np.abs(x.numpy())) / w**2)
+
+
+def in_a_loop(grad, x, w):
+    out = torch.zeros(x.shape)
+    for place in np.ndindex(*x.shape):
+        if abs(x[place]) < w:
+            out[place] = grad[place] * (w - abs(x[place])) / w / w
+    return out
+
+
+def in_place(grad, x, w):
+    return x.clone().abs_().div_(-w).add_(1).clamp_(min=0).div_(w).mul_(grad)
+
+
+def straight_through(x, width):
+    """The step forward, and backward whatever a smooth curve with that derivative has, without a Function."""
+    side = (0.5 - x.abs() / width + (x / width) ** 2 / 2).where(x.abs() < width, 0)
+    smooth = torch.where(x > 0, 1 - side, side)
+    return smooth + ((x > 0).float() - smooth).detach()
+
+
+def in_float64(x, width):
+    return spike_with(triangle, lambda x: (x > 0).double())(x.double(), width)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        spike_with(triangle),
+        spike_with(in_numpy),
+        spike_with(in_a_loop),
+        spike_with(in_place),
+        spike_with(lambda g, x, w: g * torch.where(x.abs() < w, (1 - x.abs() / w) / w, 0)),
+        spike_with(triangle, lambda x: torch.heaviside(x, torch.zeros(1))),
+        straight_through,
+        in_float64,
+        lambda x, width: surrogates.Surrogate("triangle", lambda x: flank(x, width) / width)(x),
+    ],
+)
+def test_04_1_right(accepted, answer):
+    accepted("04.1", answer)
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (spike_with(lambda g, x, k: g / (1 + k * x.abs())), "the square missing"),
-        (spike_with(lambda g, x, k: 1 / (1 + k * x.abs()) ** 2), "arrives from above left out"),
-        (spike_with(lambda g, x, k: g / (1 + k * x) ** 2), "in place of its absolute value"),
-        (spike_with(lambda g, x, k: g / (1 + 25 * x.abs()) ** 2), "a slope of 25, whatever slope came"),
-        (spike_with(lambda g, x, k: k * right(g, x, k)), "a factor of the slope too many"),
-        (spike_with(lambda g, x, k: 0 * g), "the true derivative"),
-        (spike_with(lambda g, x, k: g), "straight-through"),
-        (spike_with(lambda g, x, k: -right(g, x, k)), "the gradient at slope 25 first differs at step 0"),
-        (spike_with(right, lambda x: (x >= 0).float()), "fires at exactly 0 too"),
-        (spike_with(right, lambda x: torch.sigmoid(x)), "The spike stays a step"),
-        (spike_with(right, lambda x: (x > 0.1).float()), "the spikes first differs"),
-        (lambda x, slope: (x > 0).float(), "cut off from the graph"),
-        (spike_with(lambda g, x, k: g[:2]), "the backward pass raised RuntimeError"),
-        (lambda x: x, "your function raised TypeError"),
+        (spike_with(lambda g, x, w: g * flank(x, w)), "the area is not 1"),
+        (spike_with(lambda g, x, w: triangle(g, x, w) / 2), "a height of 1 / width"),
+        (spike_with(lambda g, x, w: triangle(g, x, w / 2)), "the base is too short"),
+        (spike_with(lambda g, x, w: triangle(g, x, 2 * w)), "the base is too long"),
+        (spike_with(lambda g, x, w: g * (1 - x.abs() / w) / w), "beyond the width it goes below 0"),
+        (spike_with(lambda g, x, w: g * (x.abs() <= w) / (2 * w)), "this is a boxcar"),
+        (spike_with(lambda g, x, w: g * (1 - x / w).clamp(min=0) / w), "x is used with its sign"),
+        (spike_with(lambda g, x, w: flank(x, w) / w), "arrives from above is left out"),
+        (spike_with(lambda g, x, w: -triangle(g, x, w)), "the sign is turned"),
+        (spike_with(lambda g, x, w: g / (1 + w * x.abs()) ** 2), "the fast sigmoid of the text"),
+        (spike_with(lambda g, x, w: 0 * g), "the true derivative"),
+        (spike_with(lambda g, x, w: g), "straight-through"),
+        (spike_with(lambda g, x, w: triangle(g, x, 1)), "always the same, whatever comes in"),
+        (spike_with(lambda g, x, w: triangle(g, x, 25)), "the gradient at width 0.4 first differs at position"),
+        (spike_with(triangle, lambda x: (x >= 0).float()), "fires at exactly 0 too"),
+        (spike_with(triangle, lambda x: torch.sigmoid(x)), "The spike stays a step"),
+        (spike_with(triangle, lambda x: (x < 0).float()), "the spikes first differs at position"),
+        (spike_with(triangle, lambda x: x > 0), r"torch.bool, through which PyTorch sends no gradient.*\.float\(\)"),
+        (lambda x, width: x > 0, "through which PyTorch sends no gradient"),
+        (lambda x, width: (x > 0).float(), "cut off from the graph"),
+        (lambda x, width: (x > 0).tolist(), "not a tensor"),
+        (spike_with(lambda g, x, w: g[:2]), "the backward pass raised RuntimeError"),
+        (spike_with(lambda g, x, w: None), "backward gives no gradient for x"),
+        (lambda x: x, r"should take 2 arguments: \(x, width\)"),
     ],
 )
-def test_04_1_fast_sigmoid(refused, answer, words):
+def test_04_1_wrong(refused, answer, words):
     refused("04.1", answer, words)
 
 
+def test_04_1_has_the_area_of_a_step():
+    x = torch.linspace(-3, 3, 60_001, dtype=torch.float64)
+    for width in 0.5, 2.0:
+        assert torch.trapezoid(flank(x, width) / width, x).item() == pytest.approx(1, abs=1e-6)
+
+
+def by_autograd(cast=float):
+    beta = torch.tensor(0.5, requires_grad=True)
+    U = S = N = 0
+    for _ in range(3):
+        U = beta * U + 0.8 - S
+        S = surrogates.fast_sigmoid(5.0)(U - 1)
+        N, S = N + S, S.detach()
+    return cast(torch.autograd.grad((N - 2) ** 2 / 2, beta)[0])
+
+
+@pytest.mark.parametrize("cast", [float, torch.Tensor.double, torch.Tensor.numpy, lambda g: [g], lambda g: -0.3])
+def test_04_2_right(accepted, cast):
+    accepted("04.2", by_autograd(cast))
+
+
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (0.734375, r"the sign of \(N - y\)"),
-        (-(1 / 4 + 1 / 4 + 1 / 16), "traces that forget"),
-        (-(1 / 4 + 2 / 4 + 3 / 16), "a trace that does not decay"),
-        (-(1 / 4 + 1.25 / 4 + (1 + 0.5 * 1.25 - 1.25 / 4) / 16), "a gradient through the reset"),
-        (-1.75 / 16, "the last step alone"),
-        (-1.5 / 4, "only the step that spiked"),
-        (-2 * 0.734375, "the factor 2"),
+        (-0.734375, "this is dL/dw, the one of the text"),
+        (-0.2 - 1.2 / 16, "half of the product rule is missing"),
+        (-0.2 - 2 / 16, "the trace does not decay"),
+        (-(0.8 + 1.6) / 4 - 1.2 / 16, r"U\[t\] stands where"),
+        (-0.2 - 0.6 / 16, r"U\[2\] is taken after its reset"),
+        (-0.2 - (1.6 - 0.2) / 16, "a gradient goes through the reset"),
+        (-0.1, "the last step alone"),
+        (-0.2, "the step that spiked alone"),
+        (0.3, "there is a spike too few"),
+        (-0.6, "a factor 2 too many"),
+        (-0.8 - 1.6, "surrogate's derivative is missing"),
         (0.0, "too large"),
-        (-5.0, "too small"),
-        ([-0.734], "should be one number, got list|is too"),
+        (-5, "too small"),
+        (math.nan, "dL/dbeta is NaN"),
+        ([-0.3, 0], "should be one number"),
     ],
 )
-def test_04_2_by_hand(refused, answer, words):
+def test_04_2_wrong(refused, answer, words):
     refused("04.2", answer, words)
 
 
-def test_04_2_is_what_autograd_says():
-    w = torch.tensor(0.8, requires_grad=True)
-    record = lif(w * torch.ones(3), beta=0.5, spike=surrogates.fast_sigmoid(5.0))
-    (wanted,) = torch.autograd.grad((record.spikes.sum() - 2) ** 2 / 2, w)
-    assert grade("04.2", wanted.item()).status == "right"
+def slope_from(distance, share, part=10, sign=torch.abs):
+    return (part**0.5 - 1) / sign(distance).quantile(share).item()
 
 
-def slope_from(share=0.3, part=10, sign=torch.abs):
-    return lambda distance: (part**0.5 - 1) / sign(distance).quantile(share).item()
+def slope_by_search(distance, share):
+    low, high = 1e-3, 1e4
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        hear = (1 / (1 + middle * distance.abs()) ** 2 >= 0.1).double().mean()
+        low, high = (middle, high) if hear > share else (low, middle)
+    return low
+
+
+def slope_in_numpy(distance, share):
+    return (np.sqrt(10) - 1) / np.quantile(np.abs(distance.numpy()), share)
+
+
+def slope_from_order(distance, share):
+    order = sorted(abs(value) for value in distance.tolist())
+    return (10**0.5 - 1) / order[int(share * len(order))]
+
+
+def slope_in_place(distance, share):
+    return distance.abs_().kthvalue(round(share * len(distance))).values.reciprocal_().mul_(10**0.5 - 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        slope_from,
+        slope_by_search,
+        slope_in_numpy,
+        slope_from_order,
+        slope_in_place,
+        lambda distance, share: slope_from(distance.double(), share),
+    ],
+)
+def test_04_3_right(accepted, answer):
+    accepted("04.3", answer)
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (slope_from(part=2), "half of the peak"),
-        (slope_from(share=0.7), "the nearest 70 %"),
-        (lambda d: d.abs().quantile(0.3), "the reach itself"),
-        (lambda d: 1 / d.abs().quantile(0.3), "a quarter of its peak"),
-        (slope_from(sign=lambda d: d), "a finite number above 0, got -"),
-        (lambda d: 25.0, r"with your slope 25, \d+% hear, not 30 %: it is too steep"),
-        (lambda d: 0.5, "it is too flat"),
-        (lambda d: d, "should return one number, the slope, got Tensor"),
-        (lambda d: math.nan, "a finite number above 0"),
+        (functools.partial(slope_from, part=2), "the reach asks for a tenth"),
+        (lambda d, share: 1 / d.abs().quantile(share), "a quarter of its peak"),
+        (lambda d, share: 9 / d.abs().quantile(share), "leaves out the square"),
+        (lambda d, share: 10**0.5 / d.abs().quantile(share), "the - 1 is missing"),
+        (lambda d, share: 10 / d.abs().quantile(share), "10 in place of its root"),
+        (lambda d, share: d.abs().quantile(share), "this is the reach; wanted is the slope"),
+        (lambda d, share: slope_from(d, 1 - share), "the share that should be left out"),
+        (lambda d, share: slope_from(d, 0.3), r"with your slope .*, 30% hear, not 5%: it is too flat"),
+        (functools.partial(slope_from, sign=lambda d: d), "must be above 0, got -"),
+        (lambda d, share: 25.0, r"with your slope 25, \d+% hear, not 30%: it is too steep"),
+        (lambda d, share: 0.5, "it is too flat"),
+        (lambda d, share: d, r"the slope should be one number, got a tensor of shape \[1009\]"),
+        (lambda d, share: math.nan, "the slope is NaN"),
+        (lambda d: 25.0, r"should take 2 arguments: \(distance, share\)"),
     ],
 )
-def test_04_3_slope(refused, answer, words):
+def test_04_3_wrong(refused, answer, words):
     refused("04.3", answer, words)
+
+
+def safe(x, k):
+    small = torch.exp(-k * x.abs())
+    return k * small / (1 + small) ** 2
+
+
+def safe_in_place(x, k):
+    small = x.abs_().mul_(-k).exp_()
+    return small.div_((1 + small) ** 2).mul_(k)
+
+
+def safe_in_a_loop(x, k):
+    small = [math.exp(-k * abs(value)) for value in x.tolist()]
+    return [k * s / (1 + s) ** 2 for s in small]
+
+
+def safe_in_numpy(x, k):
+    small = np.exp(-k * np.abs(x.double().numpy()))
+    return k * small / (1 + small) ** 2
+
+
+def safe_by_logarithms(x, k):
+    return k * torch.exp(-F.softplus(k * x) - F.softplus(-k * x))
 
 
 def naive(x, k):
     return k * torch.exp(-k * x) / (1 + torch.exp(-k * x)) ** 2
 
 
+def of_the_text(x, k, half=torch.sigmoid):
+    s = half(k * x)
+    return k * s * (1 - s)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        safe,
+        safe_in_place,
+        safe_in_a_loop,
+        safe_in_numpy,
+        safe_by_logarithms,
+        lambda x, k: safe(x.double(), k),
+        lambda x, k: k * torch.sigmoid(k * x) * torch.sigmoid(-k * x),
+        lambda x, k: of_the_text(-x.abs(), k),
+    ],
+)
+def test_04_4_right(accepted, answer):
+    accepted("04.4", answer)
+
+
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (naive, "gives nan for an x .* Large numbers in exp overflow"),
-        (lambda x, k: naive(x.abs(), k) / k, "the factor slope in front is missing"),
-        (lambda x, k: naive(x.clamp(-1, 1), k), "the derivative at slope 4 first differs"),
-        (lambda x, k: surrogates.fast_sigmoid(k).derivative(x), "the derivative at slope 25 first differs"),
-        (lambda x, k: naive(x.abs_(), k), "changed its input"),
-        (lambda x, k: naive(x, k).nan_to_num(posinf=1e3).exp().exp(), "gives inf|first differs"),
-        (lambda x, k: x[:3], r"should have shape \[24\], got \[3\]"),
+        (naive, "gives NaN for x = -.* The exponential of a large number overflows"),
+        (of_the_text, r"right near the threshold, but .* 1 - s lose its digits"),
+        (lambda x, k: of_the_text(x.double(), k), "1 - s lose its digits"),
+        (functools.partial(of_the_text, half=lambda x: 1 / (1 + torch.exp(-x))), "1 - s lose its digits"),
+        (lambda x, k: torch.autograd.functional.jacobian(lambda x: torch.sigmoid(k * x).sum(), x), "1 - s lose"),
+        (lambda x, k: naive(x, k).nan_to_num(), "the other side is right"),
+        (lambda x, k: safe(x.clamp(-1, 1), k), "it goes on falling, on both sides"),
+        (lambda x, k: safe(x, k) + 1e-6, "it goes on falling, on both sides"),
+        (lambda x, k: naive(x, k).nan_to_num(torch.inf), "gives infinity for x ="),
+        (lambda x, k: safe(x, k) / k, "the factor slope in front is missing"),
+        (lambda x, k: torch.sigmoid(k * x), "this is the sigmoid; wanted is its derivative"),
+        (lambda x, k: 1 / (1 + k * x.abs()) ** 2, "the fast sigmoid's derivative"),
+        (lambda x, k: -safe(x, k), "the sign is turned"),
+        (lambda x, k: safe(x, 25.0), "the derivative at slope 4 first differs at position"),
+        (lambda x, k: 0 * x, "the derivative at slope 25 first differs"),
+        (lambda x, k: x[:3], r"should have shape \[26\], got \[3\]"),
+        (lambda x: x, r"should take 2 arguments: \(x, slope\)"),
     ],
 )
-def test_04_4_safe(refused, answer, words):
+def test_04_4_wrong(refused, answer, words):
     refused("04.4", answer, words)
 
 
 def peaks(current, beta):
-    return lif(current, beta=beta, threshold=1e6).membrane
+    return lif(current, beta=beta, reset="none").membrane.amax(0)
+
+
+def wake_in_a_loop(current, beta):
+    U, highest = torch.zeros(current.shape[1]), torch.full((current.shape[1],), -torch.inf)
+    for step in current:
+        U = beta * U + step
+        highest = torch.maximum(highest, U)
+    return 1 / sorted(highest.tolist())[len(highest) // 2]
+
+
+def wake_in_numpy(current, beta):
+    U = np.zeros((len(current) + 1, current.shape[1]))
+    for t, step in enumerate(current.numpy()):
+        U[t + 1] = beta * U[t] + step
+    return 1 / np.median(U[1:].max(0))
+
+
+def wake_in_place(current, beta):
+    for before, step in itertools.pairwise(current):
+        step.add_(before, alpha=beta)
+    return current.amax(0).median().reciprocal_()
+
+
+def wake_by_search(current, beta):
+    low, high = 0.0, 100.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        awake = lif(middle * current, beta=beta).spikes.any(0).double().mean()
+        low, high = (middle, high) if awake < 0.5 else (low, middle)
+    return high
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda current, beta: 1 / peaks(current, beta).median(),
+        lambda current, beta: 1 / peaks(current.double(), beta).quantile(0.5).item(),
+        wake_in_a_loop,
+        wake_in_numpy,
+        wake_in_place,
+        wake_by_search,
+    ],
+)
+def test_04_5_right(accepted, answer):
+    accepted("04.5", answer)
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
         (lambda i, b: 1 / i.amax(0).median(), "the peak of the current"),
-        (lambda i, b: 1 / peaks(i, b)[-1].median().abs(), "the last step's membrane|with your gain"),
+        (lambda i, b: 1 / i.sum(0).median(), "the sum of the current|with your gain|above 0"),
+        (lambda i, b: 1 / lif(i, beta=b, reset="none").membrane[-1].median(), "the membrane of the last step"),
         (lambda i, b: 1 / peaks(i, b).max(), "the highest peak of all"),
+        (lambda i, b: 1 / peaks(i, b).min(), "the lowest peak of all"),
+        (lambda i, b: 1 / peaks(i, b).mean(), "the mean of the peaks"),
+        (lambda i, b: 1 / lif(i, beta=b, reset="none").membrane.abs().amax(0).median(), "without its sign"),
+        (lambda i, b: 1 / peaks(i, 0.9).median(), "a beta of 0.9, whatever beta comes in"),
+        (lambda i, b: peaks(i, b).median(), "wanted is the factor that lifts it"),
         (lambda i, b: 1.0, r"with your gain 1, \d+% of 53 neurons fire at least once, not half"),
-        (lambda i, b: math.inf, "a finite number above 0"),
-        (lambda i, b: i, "should return one number, the gain, got Tensor"),
+        (lambda i, b: -1 / peaks(i, b).median(), "must be above 0"),
+        (lambda i, b: math.inf, "the gain is infinite"),
+        (lambda i, b: i, r"the gain should be one number, got a tensor of shape \[11, 53\]"),
+        (lambda i, b: lif(b, beta=i), "your function raised TypeError.*called from line"),
     ],
 )
-def test_04_5_wake(refused, answer, words):
+def test_04_5_wrong(refused, answer, words):
     refused("04.5", answer, words)

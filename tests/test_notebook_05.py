@@ -1,16 +1,19 @@
 """Notebook 05: its three explorers, held to computations of their own, what it says of libraries, its exercises."""
 
+import copy
 import math
 import re
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import data, networks, plots, surrogates, training, widgets
+from snn_helpers import data, networks, plots, recipes, surrogates, training, widgets
 from snn_helpers.encoding import poisson
 from snn_helpers.exercises import grade
-from snn_helpers.neurons import lif
+from snn_helpers.neurons import Record, lif
 from snn_helpers.widgets import hidden
 
 T = 7
@@ -118,11 +121,17 @@ def test_the_order_by_rate_starts_with_the_busiest_and_ends_with_a_dead_one(pane
 
 
 def test_the_bundled_network_is_what_the_sentence_says():
-    net = hidden.recipes.trained("hidden-layer", "fast")
-    rates = hidden.class_rates(net, hidden._some(None, 1000), 25)
-    share = rates.max(0).values / rates.sum(0).clamp(min=1e-9)
-    pickiest = (rates.max(0).values - rates.mean(0)).topk(5).indices
-    assert ((share[pickiest] > 0.4) & (share[pickiest] < 1)).all()
+    rates = hidden.class_rates(recipes.trained("hidden-layer", "fast"), hidden._some(None, 1000), 25)
+    first, second = rates.topk(2, dim=0).values
+    shown = {}
+    for neuron in (first - second).argsort(descending=True).tolist():
+        shown.setdefault(rates[:, neuron].argmax().item(), neuron)
+    shown = list(shown.values())[:5]
+    titles = [ax.get_title("left") for ax in widgets.hidden_explorer().strip().axes[:5]]
+    assert titles == [f"neuron {neuron}" for neuron in shown] and len(set(titles)) == 5
+    for neuron in shown:
+        favourite, others = first[neuron], rates[:, neuron].sort().values[:-1]
+        assert others.max() > 0 and others.mean() < 0.3 * favourite, "a favourite, and now and then others"
     assert (rates.sum(0) == 0).any(), "the notebook asks whether one is dead"
 
 
@@ -210,6 +219,8 @@ def test_the_robustness_headline_reads_the_grid(panels, snn, ann, digits):
     spiking, plain = grid[:, 2, 2, 3, 4]
     assert f"after 5 steps: SNN {spiking:.1%}, ANN on the same spikes {plain:.1%}" in text
     assert f"undisturbed: {grid[0, 0, 0, 0, 4]:.1%}" in text
+    ends = [f"{share:.0%}" for share in grid[:, 0, 2, 0, -1]]
+    assert f"50% of the spikes lost {' and '.join(ends)}" in panels["robustness"].sentence
 
 
 def test_lost_spikes_are_a_dimmer_image():
@@ -223,6 +234,7 @@ def test_lost_spikes_are_a_dimmer_image():
 # ---- what the notebook says of other libraries
 
 
+@pytest.mark.extra("bench")
 def test_spikingjelly_resets_at_once_even_when_set_as_shown():
     neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
     current = torch.rand(29, 5, generator=torch.Generator().manual_seed(0)) * 0.8
@@ -234,6 +246,7 @@ def test_spikingjelly_resets_at_once_even_when_set_as_shown():
     assert not torch.equal(node(current), lif(current, beta=0.9).spikes)
 
 
+@pytest.mark.extra("bench")
 def test_norse_runs_as_shown():
     norse = pytest.importorskip("norse.torch")
     parameters = norse.LIFBoxParameters(tau_mem_inv=100.0)
@@ -245,45 +258,162 @@ def test_norse_runs_as_shown():
 # ---- exercises
 
 
+def parameters(n):
+    layers = torch.nn.Linear(784, n), torch.nn.Linear(n, n), torch.nn.Linear(n, 10)
+    return sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+def by_formula():
+    return math.floor((-796 + math.sqrt(796**2 - 4 * (10 - 199_000))) / 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        199,
+        max(n for n in range(190, 210) if parameters(n) <= 199_000),
+        by_formula(),
+        199.0,
+        np.floor(max(np.roots([1, 796, 10 - 199_000]))),
+        torch.tensor([199]),
+    ],
+)
+def test_05_1_right(accepted, answer):
+    accepted("05.1", answer)
+
+
+def test_05_1_says_the_number_of_parameters(accepted):
+    accepted("05.1", 199, f"784-199-199-10 learns {parameters(199):,} numbers, nearly four fifths")
+    assert 0.78 < 785 * 199 / parameters(199) < 0.8 and parameters(200) == 199_210
+
+
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (203_264, "weights alone; each of the 266 neurons has a bias"),
-        (784 * 256, "first layer alone"),
-        (784 * 256 * 10, "they do not multiply"),
-        (203_264 + 784 + 256, "bias belongs to the neuron that receives"),
-        (203_531, "too large"),
-        ((203_530, 0), "should be one number, got tuple"),
+        (200, "200 would need 199,210 numbers: 210 too many"),
+        (199.83, "199.83 is no number of neurons"),
+        (250, "this is for one hidden layer"),
+        (201, "this leaves out the output layer"),
+        (398, "both hidden layers together"),
+        (5, "they do not multiply"),
+        (440, "this leaves out the first layer"),
+        (198, r"784-198-198-10 has 196,822 numbers to learn: there is room for more"),
+        (256, r"784-256-256-10 has 269,322 numbers to learn: more than 199,000"),
+        (math.inf, "n is infinite"),
+        (1e300, "more than 199,000"),
+        ((784, 199, 199, 10), "should be one number, got tuple"),
     ],
 )
-def test_05_1_parameters(refused, answer, words):
+def test_05_1_wrong(refused, answer, words):
     refused("05.1", answer, words)
 
 
-def test_05_1_agrees_with_the_networks():
-    for net in networks.hidden_layer(), networks.mlp():
-        assert grade("05.1", sum(p.numel() for p in net.parameters())).status == "right"
+def least(classes, steps):
+    return math.log(1 + (classes - 1) * math.exp(-steps))
+
+
+def by_torch(classes, steps, kind=torch.float32):
+    scores = torch.zeros(1, classes, dtype=kind)
+    scores[0, 0] = steps
+    return F.cross_entropy(scores, torch.tensor([0]))
+
+
+def by_the_loss(classes, steps):
+    spikes = torch.zeros(steps, 1, classes)
+    spikes[:, :, -1] = 1
+    return training.ce_count_loss(Record(spikes, spikes), torch.tensor([classes - 1])).item()
+
+
+def by_numpy(classes, steps):
+    counts = np.zeros(classes)
+    counts[0] = steps
+    return np.array([-np.log(np.exp(counts) / np.exp(counts).sum())[0]])
+
+
+@pytest.mark.parametrize("answer", [least, by_torch, by_the_loss, by_numpy, lambda c, t: by_torch(c, t, torch.float64)])
+def test_05_2_right(accepted, answer):
+    accepted("05.2", answer)
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (0, "a spike is worth 1 and no more"),
-        (2.3026, "this is ln 10, a guess"),
-        (math.log(math.e + 9), "logarithm of the sum alone"),
-        (math.e / (math.e + 9), "the chance that the softmax gives"),
-        (math.log10(1 + 9 / math.e), "base 10"),
-        (1.3, "too small"),
+        (lambda c, t: 1.4612, "10 classes, 5 steps: this is the floor with one step"),
+        (lambda c, t: math.log(1 + (c - 1) / math.e), "a count of T is a score of T"),
+        (lambda c, t: least(10, t), "with ten classes, whatever their number"),
+        (lambda c, t: 0.0, "a score that grows without end"),
+        (lambda c, t: math.log(c), "this is a guess: equal scores"),
+        (lambda c, t: math.log(c - 1 + math.exp(t)), "the logarithm of the sum alone"),
+        (lambda c, t: math.exp(-least(c, t)), "the chance that the softmax gives"),
+        (lambda c, t: -least(c, t), "the sign is turned"),
+        (lambda c, t: math.log10(1 + (c - 1) * math.exp(-t)), "the logarithm to base 10"),
+        (lambda c, t: math.log(1 + c * math.exp(-t)), "C - 1 other classes, not C"),
+        (lambda c, t: least(c, t) / t, "do not divide by the steps"),
+        (lambda c, t: least(c, t - 1), "10 classes, 1 step: this is a guess"),
+        (lambda c, t: math.log(c) / t, "10 classes, 1 step: this is a guess"),
+        (1.4612, "wanted a function, got float"),
+        (lambda c: least(c, 1), r"should take 2 arguments: \(classes, steps\)"),
+        (lambda c, t: math.log(-1), r"your function raised ValueError"),
     ],
 )
-def test_05_2_floor(refused, answer, words):
+def test_05_2_wrong(refused, answer, words):
     refused("05.2", answer, words)
 
 
-def test_05_2_is_the_least_over_all_spikes():
-    spikes = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 10)
-    losses = F.cross_entropy(spikes, torch.zeros(len(spikes), dtype=torch.long), reduction="none")
-    assert grade("05.2", losses.min().item()).status == "right"
+def test_05_2_is_the_least_over_all_counts(accepted):
+    def by_search(classes, steps):
+        rest = torch.cartesian_prod(*[torch.arange(min(steps, 3) + 1.0)] * min(classes - 1, 4))
+        rest = F.pad(rest.view(len(rest), -1), (0, classes - 1 - rest.view(len(rest), -1).shape[1]))
+        counts = torch.cat([torch.full((len(rest), 1), float(steps)), rest], 1)
+        return F.cross_entropy(counts, torch.zeros(len(counts), dtype=torch.long), reduction="none").min()
+
+    accepted("05.2", by_search)
+
+
+def hidden_rate(net, spikes):
+    return net(spikes)[0].spikes.mean()
+
+
+def by_steps(net, spikes):
+    with torch.no_grad():
+        while hidden_rate(net, spikes) < 0.05:
+            net.layers[0][1].weight *= 1.1
+    return net
+
+
+def by_bisection(net, spikes):
+    weight, low, high = net.layers[0][1].weight, 0.0, 3.0  # powers of ten
+    first = weight.data.clone()
+    for _ in range(12):
+        middle = (low + high) / 2
+        weight.data = first * 10**middle
+        low, high = (middle, high) if hidden_rate(net, spikes) < 0.1 else (low, middle)
+    return net
+
+
+def on_a_copy(net, spikes):
+    return by_steps(copy.deepcopy(net), spikes)
+
+
+def neuron_by_neuron(net, spikes):
+    linear = net.layers[0][1]
+    with torch.no_grad():
+        record = lif(linear(spikes.flatten(2)), beta=0.9, reset="none")
+        peak = record.membrane.flatten(0, 1).quantile(0.9, dim=0)
+        linear.weight *= (1 / peak.clamp(min=1e-3))[:, None].clamp(1, 200)
+    return by_steps(net, spikes)
+
+
+def with_numpy(net, spikes):
+    weight = net.layers[0][1].weight.detach().numpy()  # the same memory
+    while hidden_rate(net, spikes).item() < 0.06:
+        weight *= 1.2
+    return net
+
+
+@pytest.mark.parametrize("answer", [by_steps, by_bisection, on_a_copy, neuron_by_neuron, with_numpy])
+def test_05_3_right(accepted, answer):
+    accepted("05.3", answer)
 
 
 def scaled(factor):
@@ -294,9 +424,49 @@ def scaled(factor):
     return repair
 
 
+def anew(net, spikes):
+    torch.manual_seed(0)
+    return by_steps(networks.hidden_layer(), spikes)
+
+
+def shipped(net, spikes):
+    return by_steps(recipes.trained("hidden-layer", "fast"), spikes)
+
+
 def one_value(net, spikes):
     net.layers[0][1].weight.data[:] = 0.002
     return net
+
+
+def added(net, spikes):
+    while hidden_rate(net, spikes) < 0.05:
+        net.layers[0][1].weight.data += 0.0005
+    return net
+
+
+def biased(net, spikes):
+    while hidden_rate(net, spikes) < 0.05:
+        net.layers[0][1].bias.data += 0.01
+    return net
+
+
+def biases_alone(net, spikes):
+    net.layers[0][1].bias.data *= 20
+    return net
+
+
+def both_layers(net, spikes):
+    net.layers[1].weight.data *= 2
+    return by_steps(net, spikes)
+
+
+def turned(net, spikes):
+    net.layers[0][1].weight.data *= -1
+    return by_steps(net, spikes)
+
+
+def threshold(net, spikes):
+    return networks.SNN(*net.layers, **net.neuron | {"threshold": 0.02})
 
 
 def slightly(net, spikes):
@@ -305,20 +475,37 @@ def slightly(net, spikes):
     return net
 
 
+def infinite(net, spikes):
+    net.layers[0][1].weight.data *= math.inf
+    return net
+
+
 @pytest.mark.parametrize(
     "answer, words",
     [
         (scaled(1), "still silent"),
+        (scaled(20), r"with weights of 0.05 times the usual size .* wanted 5 to 20 %: larger"),
         (scaled(1000), r"fire at \d+\.\d% of the steps after your repair, wanted 5 to 20 %: smaller"),
         (slightly, "wanted 5 to 20 %: larger"),
-        (one_value, "all weights are the same"),
+        (anew, "other weights than the network's own"),
+        (shipped, "other weights than the network's own"),
+        (one_value, "all weights of a neuron are the same"),
+        (added, "something was added to the weights|other weights than"),
+        (biased, "the biases do the firing here"),
+        (biases_alone, "the biases do the firing here"),
+        (both_layers, "the output layer was changed too"),
+        (turned, "the weights have changed their sign"),
+        (threshold, "you changed the neuron"),
+        (infinite, "NaN or infinite"),
         (lambda net, spikes: networks.hidden_layer(hidden=31), "this is another network"),
         (lambda net, spikes: 0.07, "should return the network, got float"),
-        (lambda net: net, "your function raised TypeError"),
+        (lambda net, spikes: net.layers[0][1].weight, "should return the network, got Parameter"),
+        (lambda net, spikes: scaled(9)(net, spikes) and None, "ends without a `return`"),
+        (lambda net: net, r"should take 2 arguments: \(net, spikes\)"),
         (7, "wanted a function, got int"),
     ],
 )
-def test_05_3_repair(refused, answer, words):
+def test_05_3_wrong(refused, answer, words):
     refused("05.3", answer, words)
 
 
@@ -327,7 +514,49 @@ def accuracy(running, labels):
 
 
 def last_outside(outside):
-    return outside.nonzero()[-1].item() + 2
+    return outside.nonzero()[-1].item() + 2 if outside.any() else 1
+
+
+def enough(running, labels):
+    curve = accuracy(running, labels)
+    return last_outside(curve < curve[-1] - 0.003)
+
+
+def enough_in_a_loop(running, labels):
+    curve = []
+    for counts in running:
+        right = 0
+        for row, label in zip(counts.tolist(), labels.tolist(), strict=True):
+            right += row.index(max(row)) == label
+        curve.append(right / len(labels))
+    steps = len(curve)
+    while steps > 1 and curve[steps - 2] >= curve[-1] - 0.003:
+        steps -= 1
+    return steps
+
+
+def enough_in_numpy(running, labels):
+    curve = (running.numpy().argmax(-1) == labels.numpy()).mean(1)
+    short = np.flatnonzero(curve < curve[-1] - 0.003)
+    return short[-1] + 2 if len(short) else 1
+
+
+def enough_backwards(running, labels):
+    curve = (running.double().argmax(-1) == labels).float().mean(1)
+    fine = (curve >= curve[-1] - 0.003).flip(0)
+    return len(curve) - fine.long().cumprod(0).sum() + 1
+
+
+def enough_in_place(running, labels):
+    running.sub_(running.gather(-1, labels.view(1, -1, 1).expand(len(running), -1, 1)))
+    beaten = (running > 0).any(-1) | (running.argmax(-1) != labels)
+    curve = 1 - beaten.double().mean(1)
+    return torch.tensor([last_outside(curve < curve[-1] - 0.003)])
+
+
+@pytest.mark.parametrize("answer", [enough, enough_in_a_loop, enough_in_numpy, enough_backwards, enough_in_place])
+def test_05_4_right(accepted, answer):
+    accepted("05.4", answer)
 
 
 def first_inside(running, labels):
@@ -335,9 +564,9 @@ def first_inside(running, labels):
     return (curve >= curve[-1] - 0.003).nonzero()[0].item() + 1
 
 
-def index(running, labels):
+def of_the_text(running, labels):  # as notebook 05 finds `level`
     curve = accuracy(running, labels)
-    return last_outside(curve < curve[-1] - 0.003) - 1
+    return next(t for t in range(len(curve)) if curve[t] >= curve[-1] - 0.003)
 
 
 def either_side(running, labels):
@@ -353,20 +582,23 @@ def thirty_points(running, labels):
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (index, "is the index; entry 0 stands for one step"),
-        (first_inside, "but not at every step after"),
+        (lambda running, labels: enough(running, labels) - 1, "is the index; entry 0 stands for one step"),
+        (first_inside, "but not at every step after: wanted is from where"),
+        (of_the_text, "but not at every step after; and that is an index"),
         (either_side, "Being better than the last step is no loss"),
         (thirty_points, "0.3 points are 0.003"),
-        (lambda running, labels: len(running) - 1, "the number of steps for|is the index"),
-        (lambda running: 3, "your function raised TypeError"),
+        (lambda running, labels: accuracy(running, labels).argmax() + 1, "all that the best step has"),
+        (lambda running, labels: enough(running.cumsum(0), labels), "added up a second time"),
+        (lambda running, labels: enough(running.diff(dim=0, prepend=running[:1] * 0), labels), "by its own spikes"),
+        (lambda running, labels: len(running), "all the steps; compare each accuracy"),
+        (lambda running, labels: 12, "the number of steps for 499 digits and 31 steps: yours 12"),
+        (lambda running, labels: accuracy(running, labels), "should be one number, got a tensor of shape"),
+        (lambda running, labels: enough(running, labels) / len(running), "the number of steps for 499"),
+        (lambda running: 3, r"should take 2 arguments: \(running, labels\)"),
     ],
 )
-def test_05_4_enough_steps(refused, answer, words):
+def test_05_4_wrong(refused, answer, words):
     refused("05.4", answer, words)
-
-
-def binomial(k, n):
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
 
 
 def b_and_c(labels, first, second):
@@ -374,36 +606,133 @@ def b_and_c(labels, first, second):
     return b, ((first != labels) & (second == labels)).sum().item()
 
 
-def one_sided(labels, first, second):
+def tail(least, n):
+    return sum(math.comb(n, k) for k in range(least + 1)) / 2**n
+
+
+def exact(labels, first, second):
     b, c = b_and_c(labels, first, second)
-    return sum(math.comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
+    return min(1.0, 2 * tail(min(b, c), b + c))
+
+
+def exact_in_a_loop(labels, first, second):
+    b = c = 0
+    for label, one, other in zip(labels.tolist(), first.tolist(), second.tolist(), strict=True):
+        b += one == label != other
+        c += one != label == other
+    chance, total = 0.5 ** (b + c), 0.0
+    for k in range(min(b, c) + 1):
+        total += chance
+        chance *= (b + c - k) / (k + 1)
+    return 2 * total if 2 * total < 1 else 1
+
+
+def exact_in_numpy(labels, first, second):
+    one, other = first.numpy() == labels.numpy(), second.numpy() == labels.numpy()
+    b, c = (one & ~other).sum(), (~one & other).sum()
+    return np.minimum(1, 2 * sum(Fraction(math.comb(int(b + c), k), 2 ** int(b + c)) for k in range(min(b, c) + 1)))
+
+
+def by_logarithms(labels, first, second, kind=torch.float32):
+    b, c = b_and_c(labels, first, second)
+    n, k = torch.tensor(float(b + c), dtype=kind), torch.arange(min(b, c) + 1, dtype=kind)
+    logs = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1) - n * math.log(2)
+    return (2 * logs.exp().sum()).clamp(max=1)
+
+
+def by_distribution(labels, first, second):
+    b, c = b_and_c(labels, first, second)
+    tosses = torch.distributions.Binomial(b + c, torch.tensor(0.5, dtype=torch.float64))
+    return min(1, 2 * tosses.log_prob(torch.arange(min(b, c) + 1.0)).exp().sum())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        exact,
+        exact_in_a_loop,
+        exact_in_numpy,
+        by_logarithms,
+        lambda *given: by_logarithms(*given, kind=torch.float64),
+        by_distribution,
+    ],
+)
+def test_05_5_right(accepted, answer):
+    accepted("05.5", answer)
 
 
 def all_that_differ(labels, first, second):
-    return binomial(min(b_and_c(labels, first, second)), (first != second).sum().item())
+    return min(1.0, 2 * tail(min(b_and_c(labels, first, second)), (first != second).sum().item()))
 
 
 def all_digits(labels, first, second):
-    return binomial(min(b_and_c(labels, first, second)), len(labels))
+    return min(1.0, 2 * tail(min(b_and_c(labels, first, second)), len(labels)))
 
 
-def chi_square(labels, first, second):
+def chi_squared(labels, first, second, correction=0):
     b, c = b_and_c(labels, first, second)
-    return math.erfc(abs(b - c) / math.sqrt(2 * max(1, b + c)))
+    return max(0, abs(b - c) - correction) ** 2 / max(1, b + c)
+
+
+def chi_squared_p(labels, first, second, correction=0):
+    return math.erfc(math.sqrt(chi_squared(labels, first, second, correction) / 2))
+
+
+def uncut(labels, first, second):
+    b, c = b_and_c(labels, first, second)
+    return 2 * tail(min(b, c), b + c)
+
+
+def without_0(labels, first, second):
+    b, c = b_and_c(labels, first, second)
+    return min(1.0, 2 * (tail(min(b, c), b + c) - 0.5 ** (b + c)))
+
+
+def one_too_few(labels, first, second):
+    b, c = b_and_c(labels, first, second)
+    return min(1.0, 2 * tail(min(b, c) - 1, b + c))
+
+
+def just_this_split(labels, first, second):
+    b, c = b_and_c(labels, first, second)
+    return math.comb(b + c, b) / 2 ** (b + c)
+
+
+def not_divided(labels, first, second):
+    b, c = b_and_c(labels, first, second)
+    return float(2 * sum(math.comb(b + c, k) for k in range(min(b, c) + 1)))
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (one_sided, "one side of it"),
+        (lambda *given: exact(*given) / 2, "one side of it"),
         (all_that_differ, "where both are wrong, neither is better"),
-        (all_digits, "your n is all 211 digits"),
-        (chi_square, "chi-square approximation"),
-        (lambda *a: 2 * one_sided(*a), "where b = c the middle counts twice"),
-        (lambda *a: 0.5, "too large"),
-        (lambda *a: math.nan, "p-value for 211 digits"),
-        (lambda *a: b_and_c(*a), "should be one number, got tuple"),
+        (all_digits, "the n here is all 211 digits"),
+        (chi_squared, "the chi-squared statistic, not a probability"),
+        (
+            lambda *given: chi_squared(*given, correction=1),
+            r"statistic \(corrected for continuity\), not a probability",
+        ),
+        (chi_squared_p, "chi-squared approximation; wanted is the exact"),
+        (lambda *given: chi_squared_p(*given, correction=1), r"approximation \(corrected for continuity\); wanted"),
+        (uncut, "where b = c|Where b = c the middle counts twice"),
+        (one_too_few, r"goes up to min\(b, c\), that included"),
+        (without_0, "the sum begins with k = 0|p-value for"),
+        (just_this_split, "the chance of exactly this split"),
+        (not_divided, "is no probability|too large"),
+        (lambda *given: 1 - exact(*given), "p-value for 211 digits, .* is too large"),
+        (lambda *given: 0.05, "p-value for 211 digits, .* is too"),
+        (lambda *given: math.nan, "p-value for 211 digits, .* is NaN"),
+        (lambda *given: -0.5, "is no probability"),
+        (lambda *given: b_and_c(*given), "should be one number, got tuple"),
+        (lambda labels, answers: 0.5, r"should take 3 arguments: \(labels, first_answers, second_answers\)"),
     ],
 )
-def test_05_5_mcnemar(refused, answer, words):
+def test_05_5_wrong(refused, answer, words):
     refused("05.5", answer, words)
+
+
+def test_05_5_says_nothing_of_b_equal_to_c_where_they_differ():
+    reason = grade("05.5", lambda *given: 3.3).reason
+    assert reason.endswith("3.3 is no probability, which lies between 0 and 1.")

@@ -2,42 +2,76 @@
 
 import torch
 
-from snn_helpers import data, networks, training
+from snn_helpers import data, networks, recipes
 from snn_helpers.encoding import poisson
-from snn_helpers.exercises.core import NotYet, call, close, exercise, same
+from snn_helpers.exercises.core import NotYet, alike, call, close, exercise, number, numbers, recognise, same, whole
+from snn_helpers.exercises.watched import Watched
+from snn_helpers.neurons import lif
 
 
 @exercise(
     "03.1",
-    "first the firing rate of each neuron: its spikes divided by the number of steps.",
-    "the rates are 3/4, 1/4 and 0; the target is 1 for class 0 and 0 for the others.",
-    "average the three squares (3/4 - 1)^2, (1/4)^2 and 0^2.",
+    "first the rates, then how far each is from its target: 1 for class 2, 0 for the others. One spike is a tenth.",
+    "the errors are 0.3, 0, -0.4, 0.5 and 0. The loss adds up their squares: where does a tenth less count most?",
+    "class 3, with a spike less: (3, (0.3**2 + 0.4**2 + 0.4**2) / 5).",
 )
-def loss_by_hand(answer):
-    wanted = ((3 / 4 - 1) ** 2 + (1 / 4) ** 2) / 3
-    if isinstance(answer, (int, float)) and abs(answer - 3 * wanted) < 1e-4:
-        raise NotYet("this is the sum of the squares; the loss is their mean over the classes.")
-    if isinstance(answer, (int, float)) and abs(answer - ((3 - 1) ** 2 + 1) / 3) < 1e-3:
-        raise NotYet("these are squares of spike counts; divide by the number of steps first: the rate is compared.")
-    close(answer, wanted, what="the loss", tolerance=1e-3)
-    return "three numbers, two of them slightly off: that is all the network is told about this digit."
+def one_spike(answer):
+    chosen, loss = numbers(answer, "class", "loss")
+    chosen = whole(chosen, "the class")
+    errors = {0: 0.3, 1: 0, 2: 0.4, 3: 0.5, 4: 0}
+    if chosen not in errors:
+        raise NotYet(f"there are classes 0 to 4, got {chosen}. Wanted is (class, loss), in this order.")
+    if not errors[chosen]:
+        raise NotYet(f"class {chosen} is silent, as it should be: its error is 0, and a spike of it adds to the loss.")
+    if chosen != 3:
+        raise NotYet(f"class {chosen} is {errors[chosen]} off its target, but another class is further off.")
+    slips = {
+        "this is the sum of the squares; the loss is their mean over the classes.": 0.41,
+        "this is divided by the ten steps; the mean is taken over the five classes.": 0.041,
+        "this is the loss before the change; wanted is what it is after.": 0.1,
+        "this is by how much the loss falls; wanted is what is left of it.": 0.018,
+        "this is the loss with one more spike of class 3, which should be silent.": 0.122,
+        "these are squares of spike counts; divide by the steps first: rates are compared.": 8.2,
+    }
+    recognise(loss, 0.082, slips, what="class 3 it is; the loss", tolerance=1e-3)
+    close(loss, 0.082, what="class 3 it is; the loss", tolerance=1e-3, decimals=3)
+    return "not the right class but the largest error has most to give: the slope of a square is twice the error."
 
 
 @exercise(
     "03.2",
-    "a silent network has a rate of 0 everywhere. How far is that from the one-hot target?",
-    "nine differences are 0, one is 1. Square and average.",
-    "one square of 1, shared by ten classes.",
+    "write down the rates, 26 of them. How far is each from the one-hot target? One should be 1, the other 25 be 0.",
+    "with a common rate r the loss is ((r - 1)^2 + 25 r^2) / 26. Two of the three are r = 0 and r = 1.",
+    "the parabola is lowest at r = 1/26: (1/26, 25/26, 25/26**2).",
 )
-def silent_loss(answer):
-    if isinstance(answer, (int, float)) and answer == 1:
-        raise NotYet("1 is the sum of the squares; the loss is their mean over ten classes.")
-    if isinstance(answer, (int, float)) and answer == 0:
-        raise NotYet(
-            "0 would be a perfect score; the neuron of the right class should fire at every step and does not."
-        )
-    close(answer, 0.1, what="the loss of a silent network", tolerance=1e-6)
-    return "a loss stuck at exactly 1/C says: nobody fires. Remember the number, you will meet it again."
+def letters(answer):
+    silent, busy, blind = numbers(answer, "silent", "all firing", "best common rate")
+    slips = {
+        "this is the sum of the squares; the loss is their mean over 26 classes.": 1,
+        "0 is a perfect score; the neuron of the right letter should fire at every step and does not.": 0,
+        "this is silence with ten classes; here there are 26.": 0.1,
+    }
+    recognise(silent, 1 / 26, slips, what="silent", tolerance=1e-3)
+    close(silent, 1 / 26, what="silent", tolerance=1e-3, decimals=4)
+    slips = {
+        "one of them is right to fire; but the other 25 should be silent.": 0,
+        "one of them is right to fire: the squares are 25 ones, not 26.": 1,
+        "this is the sum of the squares; the loss is their mean over 26 classes.": 25,
+        "this is the loss of silence, with one error of 1. If all fire, there are 25 of them.": 1 / 26,
+        "this is for ten classes; here there are 26.": 0.9,
+    }
+    recognise(busy, 25 / 26, slips, what="all firing", tolerance=1e-3)
+    close(busy, 25 / 26, what="all firing", tolerance=1e-3, decimals=4)
+    slips = {
+        "a rate of one half is half wrong everywhere, which costs more than silence.": 0.25,
+        "this is the sum of the squares; the loss is their mean over 26 classes.": 25 / 26,
+        "this is what silence costs. A little activity costs less: how does the loss change with r?": 1 / 26,
+        "it does not look at the picture, so it cannot be right about all letters.": 0,
+        "this is for ten classes; here there are 26.": 0.09,
+    }
+    recognise(blind, 25 / 26**2, slips, what="best common rate", tolerance=1e-3)
+    close(blind, 25 / 26**2, what="best common rate", tolerance=1e-3, decimals=4)
+    return "1/C is silence; a loss just below it is a network that fires, and says the same of every picture."
 
 
 @exercise(
@@ -48,45 +82,102 @@ def silent_loss(answer):
 )
 def ties(answer):
     generator = torch.Generator().manual_seed(3)
-    for top in 2, 5, 40:
-        counts = torch.randint(0, top, (53, 7), generator=generator).float()
-        wanted = ((counts == counts.max(-1, keepdim=True).values).sum(-1) > 1).sum()
-        got = call(answer, counts.clone())
-        if torch.is_tensor(got) and got.shape == (53,):
+    for digits, classes, top in (53, 7, 3), (31, 5, 4), (211, 10, 40), (11, 11, 3):
+        counts = torch.randint(0, top, (digits, classes), generator=generator).float()
+        counts[:2], counts[2, :3] = 0, top  # nobody has fired; three in first place
+        first = counts == counts.max(-1, keepdim=True).values
+        wanted = (first.sum(-1) > 1).sum().item()
+        got = call(answer, counts=counts)
+        each = (first.sum(-1) > 1, torch.where(first.sum(-1) > 1, first.sum(-1), 0), first.sum(-1))
+        if any(alike(got, value) for value in each):
             raise NotYet("your function returns one value a digit; wanted is how many digits end in a tie: one number.")
         anywhere = sum(len(row.unique()) < len(row) for row in counts)
-        if anywhere != wanted and _equals(got, anywhere):
-            raise NotYet("this counts equal counts anywhere; only a tie for first place makes the vote ambiguous.")
-        same(got, wanted.to(torch.int64), what=f"the number of ties among 53 digits with up to {top - 1} spikes")
+        slips = {
+            "this counts equal counts anywhere; only a tie for first place makes the vote ambiguous.": anywhere,
+            "this counts first places that two classes share; three may share one too.": (first.sum(-1) == 2).sum(),
+            "this leaves out the digits for which nobody has fired: there, all classes tie with 0 spikes.": (
+                (first.sum(-1) > 1) & counts.any(-1)
+            ).sum(),
+            "this counts the classes in first place; wanted is the number of digits.": first.sum(),
+            "this counts the digits that have one winner; wanted are the others.": digits - wanted,
+            "this is a share; wanted is the number of digits.": wanted / digits,
+            "this takes the highest count of each class; wanted is that of each digit. Counts are [N, C].": (
+                (counts == counts.max(0).values).sum(0) > 1
+            ).sum(),
+        }
+        recognise(got, wanted, slips)
+        same(got, wanted, what=f"ties among {digits} digits, {classes} classes with up to {int(counts.max())} spikes")
     return "argmax settles each tie in favour of the smaller digit, silently: with few steps that is many digits."
 
 
 @exercise(
     "03.4",
-    "the last entry of the curve is the accuracy with all steps. Which entries lie within half a point of it?",
-    "once within is not enough: the curve has to stay there. Look for the last entry that is outside.",
-    "outside = (accuracy - accuracy[-1]).abs() > 0.005; the answer is the last True's index plus 2, or 1 if there "
-    "is none.",
+    "give it one batch, then the same batch twice. Which variables still know of the first when the second comes?",
+    "the membranes and the votes do. And the line with (U <= 1): after a spike, which of the two terms must go?",
+    "U, votes = 0, 0 belongs inside the first loop; the membrane line is U = beta * U * (U <= 1) + I.",
 )
-def enough_steps(answer):
-    generator = torch.Generator().manual_seed(4)
-    for steps in 13, 31, 101:
-        noise = torch.randn(steps, generator=generator) * 0.02
-        curve = 0.9 - 0.4 * torch.exp(-torch.arange(steps) / 6) + noise * torch.linspace(1, 0, steps)
-        outside = ((curve - curve[-1]).abs() > 0.005).nonzero().flatten()
-        wanted = outside[-1].item() + 2 if len(outside) else 1
-        first = ((curve - curve[-1]).abs() <= 0.005).nonzero()[0].item() + 1
-        got = call(answer, curve.clone())
-        if _equals(got, wanted - 1):
-            raise NotYet(
-                f"{wanted - 1} is the index; the curve's first entry stands for one step, so index k means k + 1 steps."
-            )
-        if first != wanted and _equals(got, first):
-            raise NotYet(
-                f"at {first} steps the curve comes within half a point, but it leaves again: wanted is where it stays."
-            )
-        same(got, wanted, what=f"the number of steps for a curve of {steps}")
-    return "the rest of the steps buy next to nothing: early exit, the cheapest speed-up a spiking network has."
+def reader(answer):
+    for beta, sizes in (0.5, (13, 13)), (0.75, (7, 7, 7)), (0.5, (11, 5, 3)):
+        spikes, weight = _race(beta, sum(sizes))
+        batches = list(spikes.split(sizes, 1))
+        got = call(answer, batches=batches, W=weight, beta=beta)
+        case = f"batches of {', '.join(map(str, sizes))} digits"
+        wanted = _read(batches, weight, beta)
+        slips = {}
+        if len(set(sizes)) == 1:  # with other sizes, what is carried over does not fit
+            slips = {
+                "all three faults are still in it.": dict(membrane=True, votes=True, cut="input"),
+                "the second batch starts with the membranes of the first.": dict(membrane=True),
+                "the second batch starts with the votes of the first.": dict(votes=True),
+                "the second batch starts with the membranes and the votes of the first.": dict(
+                    membrane=True, votes=True
+                ),
+            }
+        slips |= {
+            "each batch starts afresh, as it should. But after a spike the input is forgotten, and the membrane kept: "
+            "reset to zero is the other way round.": dict(cut="input"),
+            "each batch starts afresh, as it should. But after a spike nothing is forgotten.": dict(cut="nothing"),
+            "after a spike the threshold is taken off; wanted is the reset to zero.": dict(cut="threshold"),
+            "the membrane starts from 0 at every step, and remembers nothing.": dict(leak=0),
+            "the votes start from 0 at every step, so only the last step counts.": dict(last=True),
+            "a neuron spikes above the threshold, not at it: U > 1.": dict(at=True),
+        }
+        slips = {reason: _read(batches, weight, **dict(dict(beta=beta) | how)) for reason, how in slips.items()}
+        slips["this is the answer to the first batch alone."] = wanted[: sizes[0]]
+        slips["this is the answer to the last batch alone."] = wanted[-sizes[-1] :]
+        recognise(got, wanted, slips, what=case)
+        same(got, wanted, what=f"the answer for {case}", tolerance=0, first="digit")
+    return "three faults, no error message. State is the caller's to start, and what a reset forgets is the membrane."
+
+
+def _race(beta, digits):
+    """Spikes [7, N, 20] and weights [5, 20] in eighths, exact in float32; no digit ends in a tie."""
+    generator = torch.Generator().manual_seed(34)
+    weight = torch.randint(-3, 6, (5, 20), generator=generator) / 8
+    spikes = (torch.rand(7, 20 * digits, 20, generator=generator) < 0.25).float()
+    votes = lif(spikes @ weight.T, beta=beta, reset="zero").spikes.sum(0).topk(2).values
+    return spikes[:, votes[:, 0] > votes[:, 1]][:, :digits], weight
+
+
+def _read(batches, weight, beta, *, membrane=False, votes=False, cut="membrane", leak=None, last=False, at=False):
+    """The reader of exercise 03.4 with one fault or another: what is carried over, what a spike cuts."""
+    keep_membrane, keep_votes, beta = membrane, votes, beta if leak is None else leak
+    answers = []
+    for spikes in batches:
+        if not (keep_membrane and answers):
+            u = torch.zeros(spikes.shape[1], len(weight))
+        if not (keep_votes and answers):
+            count = torch.zeros(spikes.shape[1], len(weight))
+        for current in spikes @ weight.T:
+            spiked = (u >= 1 if at else u > 1).float()
+            if cut == "input":
+                u = beta * u + current * (1 - spiked)
+            else:
+                u = beta * u * (1 - spiked * (cut == "membrane")) + current - spiked * (cut == "threshold")
+            fired = (u >= 1 if at else u > 1).float()
+            count = fired if last else count + fired
+        answers.append(count.argmax(-1))
+    return torch.cat(answers)
 
 
 @exercise(
@@ -94,32 +185,75 @@ def enough_steps(answer):
     "go through data.batches(digits, 500), encode, ask the network, count the spikes, compare with the labels.",
     "net(encoding.poisson(images, 50))[-1] is the output's Record; training.spike_count adds up its spikes.",
     "right += (counts.argmax(-1) == labels).sum().item() for every batch; in the end right / len(digits.labels).",
+    seconds=15,  # three networks, 50 steps, and one digit at a time is a right way too
 )
 def judged_accuracy(answer):
-    net = networks.single_layer()
-    net.load_state_dict(networks.weights("single-layer-fast"))
-    every = data.mnist(train=False, root=data.BUNDLED)
-    some = data.Digits(every.images[:523], every.labels[:523], "")
+    shares = {}
+    for name, (net, digits) in _networks().items():
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(5)
+            counts, membranes = _readouts(net, digits)
+            net.seen.clear()
+            got = call(answer, net=net, digits=digits)
+        net.check_shown(50, len(digits.labels))
+        right = (counts.argmax(-1) == digits.labels).double()
+        wanted = right.mean().item()
+        slips = {
+            "this is in per cent; wanted is a share between 0 and 1.": 100 * wanted,
+            "this is how many it reads rightly; divide by the number of digits.": wanted * len(right),
+            "this is the share that it reads wrongly.": 1 - wanted,
+            "this is the share of the first digits alone; take all batches.": right[:50].mean(),
+            "this is what grey values give in place of spikes, or membranes in place of votes.": (
+                (membranes.argmax(-1) == digits.labels).double().mean()
+            ),
+            "this is what you get with a few steps; wanted are 50.": (
+                (_readouts(net, digits, 5)[0].argmax(-1) == digits.labels).double().mean()
+            ),
+        }
+        what = f"{name}, {len(right):,} digits"
+        # shares, of random spikes: what counts is the difference, so all are moved to 1 and above
+        slips = {reason: 1 + value for reason, value in slips.items()}
+        recognise(1 + number(got, what), 1 + wanted, slips, what=what, tolerance=0.015)
+        same(got, wanted, what=what, tolerance=0.025)
+        shares[name] = number(got)
+    recorded = recipes.recorded("single-layer", "fast")[0]
+    return (
+        f"{shares['the bundled network']:.1%} of the first 503 of MNIST's test digits with the bundled weights; the "
+        f"run that trained them says {recorded['test_accuracy']:.1%} of all {recorded['test_images']:,}."
+    )
+
+
+def _networks():
+    """The bundled network, one that needs ten steps to fire at all, and one whose neurons forget at once."""
+    weight, test = (
+        networks.weights("single-layer-fast")["layers.0.1.weight"],
+        data.mnist(train=False, root=data.BUNDLED),
+    )
+    bundled = Watched(weight, beta=0.5, reset="zero")
+    slow = Watched(weight / 20, beta=0.98)
+    # class c lights one strong pixel of its own and three weak ones of class c + 1: which of the two neurons fires more
+    # is decided by the spikes; the grey values, or the membranes, say c + 1
+    forgetful, images, classes = torch.zeros(10, 784), torch.zeros(10, 784), torch.arange(10)
+    forgetful[classes, classes], images[classes, classes] = 1.1, 179
+    for i in 1, 2, 3:
+        forgetful[(classes + 1) % 10, 10 * i + classes], images[classes, 10 * i + classes] = 0.49, 179
+    label = torch.arange(101) % 10
+    codes = data.Digits(images[label].view(-1, 28, 28).byte(), (label + 4 * (torch.arange(101) >= 60)) % 10, "")
+    return {
+        "the bundled network": (bundled, _wrong_last(bundled, test.first(503))),
+        "a slow network": (slow, _wrong_last(slow, test.first(151))),
+        "a network that forgets at once": (Watched(forgetful, beta=0.0, reset="zero"), codes),
+    }
+
+
+def _wrong_last(net, digits):
+    """The same digits, those that the network misreads at the end: the first batch alone looks better than it is."""
+    order = (_readouts(net, digits)[0].argmax(-1) != digits.labels).byte().argsort(stable=True)
+    return data.Digits(digits.images[order], digits.labels[order], digits.source)
+
+
+def _readouts(net, digits, steps=50):
     with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(5)
-        got = call(answer, net, some)
-        wanted = training.accuracy(net, some, lambda images: poisson(images, 50))
-        if isinstance(got, float) and abs(got / 100 - wanted) < 0.03:
-            raise NotYet(f"{got:.4g} looks like per cent; wanted is a share between 0 and 1.")
-        same(got, torch.tensor(wanted), what="the accuracy on 523 bundled digits", tolerance=0.02)
-        full = data.mnist(train=False)
-        if len(full.labels) != 10_000:
-            return (
-                "your function judges rightly. MNIST's own test set is not on this machine, so the 0.92 waits for it."
-            )
-        share = call(answer, net, full)
-    if not share >= 0.92:
-        raise NotYet(f"on all 10,000 test images your function says {share:.4f}; the bundled weights reach 0.92.")
-    return f"{share:.2%} of all 10,000 test images."
-
-
-def _equals(got, value):
-    try:
-        return float(got) == value
-    except (TypeError, ValueError):
-        return False
+        torch.manual_seed(6)
+        record = net(poisson(digits.images.unsqueeze(1) / 255, steps))[-1]
+    return record.spikes.sum(0), record.membrane.sum(0)

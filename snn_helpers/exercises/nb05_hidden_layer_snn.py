@@ -6,48 +6,71 @@ import torch
 
 from snn_helpers import data, networks
 from snn_helpers.encoding import poisson
-from snn_helpers.exercises.core import NotYet, call, close, exercise, same
+from snn_helpers.exercises.core import NotYet, call, close, exercise, number, recognise, same
+from snn_helpers.neurons import lif
 
 
 @exercise(
     "05.1",
-    "each hidden neuron has one weight a pixel, and a bias. How many hidden neurons are there?",
-    "784 weights and 1 bias for each of 256 neurons; then 256 weights and 1 bias for each of 10.",
-    "(784 + 1) * 256 + (256 + 1) * 10",
+    "layer by layer: how many numbers does a neuron of the first hidden layer learn, how many one of the second?",
+    "785 n for the first, (n + 1) n for the second, (n + 1) 10 for the output: together n^2 + 796 n + 10.",
+    "the largest whole n with n**2 + 796 * n + 10 <= 199_000. A loop will find it, so will the formula for squares.",
 )
-def parameters(answer):
-    known = {
-        203_264: "these are the weights alone; each of the 266 neurons has a bias as well.",
-        784 * 256: "these are the weights of the first layer alone.",
-        784 * 256 * 10: "the layers come one after the other: their weights add up, they do not multiply.",
-        203_264 + 784 + 256: "a bias belongs to the neuron that receives, not to the pixel that sends.",
+def second_layer(answer):
+    n = number(answer, "n")
+    if n != round(n):
+        raise NotYet(f"{n:g} is no number of neurons: a neuron is there, or it is not.")
+    slips = {
+        "200 would need 199,210 numbers: 210 too many. Each of the 410 neurons has a bias as well.": 200,
+        "this is for one hidden layer. The second one has n n weights and n biases more.": 250,
+        "this leaves out the output layer: ten neurons with n weights and a bias each.": 201,
+        "this is both hidden layers together; wanted is the size of one.": 398,
+        "the layers come one after the other: their weights add up, they do not multiply.": 5,
+        "this leaves out the first layer, the largest of all.": 440,
     }
-    if _value(answer) in known:
-        raise NotYet(known[_value(answer)])
-    close(answer, 203_530, what="the number of parameters", tolerance=0)
-    return "of 203,530 parameters nearly 99 % sit in the first layer. Its twin without spikes has just as many."
+    recognise(n, 199, slips, tolerance=1e-6)
+    need = n * n + 796 * n + 10
+    if n != 199:
+        raise NotYet(
+            f"784-{n:g}-{n:g}-10 has {need:,.0f} numbers to learn: "
+            + ("more than 199,000." if need > 199_000 else "there is room for more.")
+        )
+    return "784-199-199-10 learns 198,015 numbers, nearly four fifths of them in the first layer."
 
 
 @exercise(
     "05.2",
-    "the best a step can do: the right neuron fires, the other nine do not. Which ten scores are that?",
-    "one score of 1 and nine of 0. Their softmax gives the right class e / (e + 9).",
-    "-ln(e / (e + 9)), which is ln(1 + 9 / e).",
+    "the best that can happen: the right neuron fires at every step, the others never. Which scores are that?",
+    "one score of `steps` and classes - 1 of 0. Their softmax gives the right class e^T / (e^T + C - 1).",
+    "return math.log(1 + (classes - 1) * math.exp(-steps))",
 )
 def floor(answer):
-    known = {
-        0.0: "0 would need a score that grows without end; a spike is worth 1 and no more.",
-        math.log(10): "this is ln 10, a guess: ten equal scores, all silent or all firing. Which scores are the best?",
-        math.log(math.e + 9): "this is the logarithm of the sum alone; the score of the right class, 1, comes off.",
-        math.e / (math.e + 9): "this is the chance that the softmax gives the right class; the loss is minus its "
-        "logarithm.",
-        math.log10(1 + 9 / math.e): "this is the logarithm to base 10; cross entropy takes the natural one.",
-    }
-    for value, why in known.items():
-        if abs(_value(answer) - value) < 2e-3:
-            raise NotYet(why)
-    close(answer, math.log(1 + 9 / math.e), what="the least loss", tolerance=1e-3)
-    return "a loss of 1.461 is a perfect score in disguise: read a loss against its floor, not against 0."
+    for classes, steps in (10, 1), (10, 5), (26, 1), (3, 2), (2, 1), (10, 25):
+        got = call(answer, classes=classes, steps=steps)
+        others, rest = classes - 1, math.exp(-steps)
+        wanted = math.log(1 + others * rest)
+        slips = {
+            "0 would need a score that grows without end, and there are only so many steps.": 0,
+            "this is a guess: equal scores, all silent or all firing. Which scores are the best?": math.log(classes),
+            "this is the floor with one step, whatever the number of steps: a count of T is a score of T.": math.log(
+                1 + others / math.e
+            ),
+            "this is the floor with ten classes, whatever their number.": math.log(1 + 9 * rest),
+            "this is the logarithm of the sum alone; the score of the right class comes off.": math.log(
+                others + 1 / rest
+            ),
+            "this is the chance that the softmax gives the right class; the loss is minus its logarithm.": 1
+            / (1 + others * rest),
+            "the sign is turned: the loss is minus the logarithm of the chance.": -wanted,
+            "this is the logarithm to base 10; cross entropy takes the natural one.": wanted / math.log(10),
+            "there are C - 1 other classes, not C: the right one is in the sum already.": math.log(1 + classes * rest),
+            "the counts are compared, not their mean: do not divide by the steps.": wanted / steps,
+        }
+        what = f"{classes} classes, {steps} step{'s' * (steps > 1)}"
+        if wanted > 1e-4:
+            recognise(got, wanted, slips, what=what)
+        close(got, wanted, what=what, tolerance=1e-5, decimals=4)
+    return "1.461 for one step and ten classes is a perfect score in disguise: read a loss against its floor."
 
 
 @exercise(
@@ -55,28 +78,30 @@ def floor(answer):
     "net(spikes)[0].spikes.mean() is the share of steps at which the hidden neurons fire. Make the weights larger.",
     "multiply net.layers[0][1].weight.data by a little over 1, measure, and go on until the rate is 5 % or more.",
     "while net(spikes)[0].spikes.mean() < 0.05: net.layers[0][1].weight.data *= 1.1; then return net.",
+    seconds=15,  # small steps are a right way too, and each is a run of the network
 )
 def repair(answer):
-    images = next(data.batches(data.mnist(train=True, root=data.BUNDLED), 101))[0]
+    images = next(data.batches(data.mnist(train=True, root=data.BUNDLED), 53))[0]
     spikes = poisson(images, 13, generator=torch.Generator().manual_seed(0))
-    for seed, scale in (0, 0.05), (1, 0.2), (2, 0.01):
-        net = _sick(seed, scale)
-        healed = call(answer, net, spikes)
-        if not isinstance(healed, networks.SNN):
+    for seed, scale in (51, 0.05), (52, 0.2), (53, 0.01):
+        given = _sick(seed, scale)
+        healed = call(answer, net=_sick(seed, scale), spikes=spikes)
+        if not isinstance(healed, torch.nn.Module):
             raise NotYet(f"your function should return the network, got {type(healed).__name__}.")
-        shape = tuple(tuple(p.shape) for p in healed.parameters())
-        if shape != tuple(tuple(p.shape) for p in _sick(seed, scale).parameters()):
+        before, after = given.state_dict(), healed.state_dict()
+        if {name: part.shape for name, part in before.items()} != {name: part.shape for name, part in after.items()}:
             raise NotYet("this is another network: its layers have other shapes. Change the weights of the one given.")
+        _check_weights(before, after)
         with torch.no_grad():
-            rate = healed(spikes)[0].spikes.mean().item()
+            rate = _hidden_rate(after, spikes)
         what = f"with weights of {scale:g} times the usual size the hidden neurons fire at"
         if rate == 0:
+            if healed.neuron != given.neuron and healed(spikes)[0].spikes.any():
+                raise NotYet("you changed the neuron; here it is the weights that are too small.")
             raise NotYet(f"{what} no step after your repair: still silent.")
         if not 0.05 <= rate <= 0.2:
             cure = "larger" if rate < 0.05 else "smaller"
             raise NotYet(f"{what} {rate:.1%} of the steps after your repair, wanted 5 to 20 %: {cure} weights.")
-        if healed.layers[0][1].weight.std() < 1e-9:
-            raise NotYet("all weights are the same, so all neurons do the same. Scale them, do not replace them.")
     return "measured on data, not guessed: three networks of different sizes, and all of them speak."
 
 
@@ -87,6 +112,33 @@ def _sick(seed, scale):
     with torch.no_grad():
         net.layers[0][1].weight.mul_(scale)
     return net
+
+
+def _hidden_rate(state, spikes):
+    current = spikes.flatten(2) @ state["layers.0.1.weight"].T + state["layers.0.1.bias"]
+    return lif(current, beta=0.9).spikes.mean().item()
+
+
+def _check_weights(before, after):
+    """Raise NotYet unless the hidden weights are those given, enlarged (all alike, or each neuron's by its own)."""
+    if not all(part.isfinite().all() for part in after.values()):
+        raise NotYet("some weights are NaN or infinite after your repair.")
+    old, new = before["layers.0.1.weight"], after["layers.0.1.weight"]
+    likeness = torch.nn.functional.cosine_similarity(old.double(), new.double(), dim=1)
+    if (new.std(1) < 1e-9).any():
+        raise NotYet("all weights of a neuron are the same, so all pixels count alike. Scale them.")
+    if likeness.mean() < -0.9:
+        raise NotYet("the weights have changed their sign: a larger weight is multiplied by a number above 1.")
+    if likeness.min() < 0.99:
+        if likeness.mean() < 0.3:
+            raise NotYet("these are other weights than the network's own. A repair keeps what it knows: scale them.")
+        raise NotYet("something was added to the weights, so they are no longer in proportion: multiply them.")
+    if any(not torch.equal(before[f"layers.1.{name}"], after[f"layers.1.{name}"]) for name in ("weight", "bias")):
+        raise NotYet("the output layer was changed too. The hidden layer is the silent one; leave the other as it is.")
+    old, new = before["layers.0.1.bias"], after["layers.0.1.bias"]
+    grown = after["layers.0.1.weight"].norm() / before["layers.0.1.weight"].norm()
+    if torch.nn.functional.cosine_similarity(old, new, dim=0) < 0.99 or new.norm() > 1.01 * grown * old.norm():
+        raise NotYet("the biases do the firing here, whatever the picture. Enlarge the weights, which know the pixels.")
 
 
 @exercise(
@@ -101,20 +153,28 @@ def fewest_steps(answer):
         running, labels = _votes(steps, digits, generator)
         accuracy = (running.argmax(-1) == labels).double().mean(1)
         wanted, first, two_sided = _last(accuracy, 0.003), _first(accuracy, 0.003), _last(accuracy, 0.003, True)
-        got = call(answer, running.clone(), labels.clone())
-        typical = {
-            wanted - 1: f"{wanted - 1} is the index; entry 0 stands for one step, so index k means k + 1 steps.",
-            first: f"after {first} steps the loss is 0.3 points or less, but not at every step after: wanted is from "
-            "where on it stays.",
-            two_sided: f"from {two_sided} steps on the accuracy is within 0.3 points, above or below. Being better "
-            "than the last step is no loss.",
-            _last(accuracy, 0.3): "0.3 points are 0.003, not 0.3.",
-            steps: "you ask for all the steps; compare each accuracy with the last one.",
+        got = number(call(answer, running=running, labels=labels), "the number of steps")
+        once = (running.diff(dim=0, prepend=torch.zeros_like(running[:1])).argmax(-1) == labels).double().mean(1)
+        slips = {
+            f"{wanted - 1} is the index; entry 0 stands for one step, so index k means k + 1 steps.": wanted - 1,
+            f"after {first} steps the loss is 0.3 points or less, but not at every step after: wanted is from where "
+            "on it stays.": first,
+            f"after {first} steps the loss is 0.3 points or less, but not at every step after; and that is an index, "
+            "one less than the number of steps.": first - 1,
+            f"from {two_sided} steps on the accuracy is within 0.3 points, above or below. Being better than the last "
+            "step is no loss.": two_sided,
+            "0.3 points are 0.003, not 0.3.": _last(accuracy, 0.3),
+            "this asks for all that the best step has; 0.3 points below the last one will do.": (
+                accuracy.argmax().item() + 1
+            ),
+            "the counts are added up a second time here; they are running counts already.": (
+                _last((running.cumsum(0).argmax(-1) == labels).double().mean(1), 0.003)
+            ),
+            "this judges each step by its own spikes; the running counts hold all up to it.": _last(once, 0.003),
+            "this asks for all the steps; compare each accuracy with the last one.": steps,
         }
-        for value, why in typical.items():
-            if value != wanted and _value(got) == value:
-                raise NotYet(why)
-        same(got, wanted, what=f"the number of steps for {digits:,} digits and {steps} steps")
+        recognise(got, wanted, slips, what=f"{digits:,} digits, {steps} steps", tolerance=1e-6)
+        same(got, wanted, what=f"the number of steps for {digits:,} digits and {steps} steps", tolerance=0)
     return "every step after that is paid for and buys nothing that shows: latency and energy are chosen, not given."
 
 
@@ -153,27 +213,37 @@ def mcnemar(answer):
         second = first.clone() if other is None else _answers(labels, other, generator)
         b = ((first == labels) & (second != labels)).sum().item()
         c = ((first != labels) & (second == labels)).sum().item()
-        differ = (first != second).sum().item()
         wanted = _two_sided(b, c)
-        got = call(answer, labels.clone(), first.clone(), second.clone())
+        got = call(answer, labels=labels, first_answers=first, second_answers=second)
         case = f"{digits} digits, b = {b}, c = {c}"
-        typical = {
-            wanted / 2: f"this is one side of it ({case}): the gap could have gone the other way as well, so times 2.",
-            _two_sided(min(b, c), differ - min(b, c)): "you count every digit with two different answers; where both "
-            "are wrong, neither is better, and the digit says nothing.",
-            _two_sided(min(b, c), digits - min(b, c)): f"your n is all {digits} digits; only the {b + c} that one of "
-            "them reads and the other does not are coin tosses.",
-            math.erfc(abs(b - c) / math.sqrt(2 * max(1, b + c))): "this is the chi-square approximation; wanted is the "
-            "exact sum of binomial chances.",
+        got, n, gap = number(got, f"the p-value for {case}"), max(1, b + c), abs(b - c)
+        slips = {
+            "the sum begins with k = 0.": 2 * (_tail(min(b, c), b + c) - 0.5 ** (b + c)),
+            "this is one side of it; the gap could have gone the other way as well, so times 2.": wanted / 2,
+            "this counts every digit with two different answers; where both are wrong, neither is better.": (
+                _two_sided(min(b, c), (first != second).sum().item() - min(b, c))
+            ),
+            f"the n here is all {digits} digits; only the {b + c} that one of them reads and the other does not are "
+            "coin tosses.": _two_sided(min(b, c), digits - min(b, c)),
+            "this is the chi-squared statistic, not a probability. Wanted is the exact sum.": gap**2 / n,
+            "this is the chi-squared statistic (corrected for continuity), not a probability. Wanted is the exact "
+            "sum.": max(0, gap - 1) ** 2 / n,
+            "this is the chi-squared approximation; wanted is the exact sum.": math.erfc(gap / math.sqrt(2 * n)),
+            "this is the chi-squared approximation (corrected for continuity); wanted is the exact sum.": (
+                math.erfc(max(0, gap - 1) / math.sqrt(2 * n))
+            ),
+            "the sum goes up to min(b, c), that included.": 2 * _tail(min(b, c) - 1, b + c),
+            "this is the chance of exactly this split; wanted is that of this one and of all less even ones.": (
+                math.comb(b + c, b) / 2 ** (b + c)
+            ),
         }
-        for value, why in typical.items():
-            if abs(value - wanted) > 1e-4 * wanted and abs(_value(got) - value) <= 1e-4 * value:
-                raise NotYet(why)
-        if _value(got) > 1 + 1e-9:
-            raise NotYet(
-                f"a probability of {_value(got):.4g} ({case}): where b = c the middle counts twice; cut it off at 1."
-            )
-        close(got, wanted, what=f"the p-value for {case}", tolerance=1e-5)
+        recognise(got, wanted, slips, what=case, tolerance=1e-3)
+        if b == c and got > 1:
+            raise NotYet(f"{case}: a probability of {got:.4g}. Where b = c the middle counts twice; cut it off at 1.")
+        if not 0 <= got <= 1:
+            raise NotYet(f"{case}: {got:.4g} is no probability, which lies between 0 and 1.")
+        # a logarithm of factorials in 32 bits is good to three digits
+        close(got, wanted, what=f"the p-value for {case}", tolerance=1e-3)
     return "no distribution table, only coin tosses; and it used that both read the same digits."
 
 
@@ -183,13 +253,8 @@ def _answers(labels, right, generator):
 
 
 def _two_sided(b, c):
-    n = b + c
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n)
+    return min(1.0, 2 * _tail(min(b, c), b + c))
 
 
-def _value(answer):
-    """The answer as a number, nan if it is none."""
-    try:
-        return float(answer)
-    except (TypeError, ValueError, RuntimeError):
-        return math.nan
+def _tail(most, tosses):
+    return sum(math.comb(tosses, k) for k in range(most + 1)) / 2**tosses

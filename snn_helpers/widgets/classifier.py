@@ -32,10 +32,10 @@ def vote_explorer(net=None, digits=None, *, steps=50):
         return image, spikes.flatten(1)[:, lit], record.membrane[:, 0], record.spikes[:, 0]
 
     def closest():
-        """The two digits on offer whose winner leads by the fewest spikes."""
+        """The two digits on offer whose runner-up comes nearest to the winner, as a share of the winner's spikes."""
         counts = torch.stack([journey(index, 0)[-1].sum(0) for index in range(shown)])
-        best = counts.topk(2).values
-        return (best[:, 0] - best[:, 1]).argsort(stable=True)[:2].tolist()
+        first, second = counts.topk(2).values.T
+        return (second / first.clamp(min=1)).argsort(descending=True, stable=True)[:2].tolist()
 
     def draw(axes, index, until, seed):
         image, inputs, membrane, spikes = journey(index, seed)
@@ -72,9 +72,9 @@ def vote_explorer(net=None, digits=None, *, steps=50):
             [["image", "raster", "voltage", "race"]], width_ratios=(1, 2, 2, 2)
         ),
         strip=strip,
-        sentence="Three test digits on their way to a vote, one clear and the two closest of all: input spikes, "
-        "the voltages of the ten output neurons "
-        "(white marks are spikes), and their spike counts racing; the digit's own neuron is green.",
+        sentence="Three test digits on their way to a vote, one clear and the two closest races: input spikes, the "
+        "voltages of the ten output neurons (bright is high, white marks are spikes), and their spike counts racing, "
+        "the first two by name; the digit's own neuron is green.",
         size=(10, 2.8),
     )
 
@@ -108,7 +108,6 @@ def voltages(membrane, spikes, ax):
 def race(spikes, ax, label):
     """The spike counts of the output neurons as they grow: spikes [T, C], the right class in green."""
     counts = spikes.cumsum(0).numpy()
-    leader = counts[-1].argmax()
     others = [neuron for neuron in range(counts.shape[1]) if neuron != label]
     # one line with gaps instead of nine, which take nine times as long
     time = np.arange(len(counts) + 1, dtype=float)
@@ -117,9 +116,17 @@ def race(spikes, ax, label):
     ax.plot(np.tile(time, len(others)), np.concatenate([counts[:, others], gap]).T.ravel(), color="0.6", linewidth=1)
     if label is not None:
         ax.plot(counts[:, label], color=plots.COLORS["target"], linewidth=2.5)
-    leaders = {leader} if counts[-1].any() else set()
-    for neuron in leaders | ({label} - {None}):
-        ax.text(len(counts) - 1, counts[-1, neuron], f" {neuron}", va="center", fontweight="bold")
     ax.locator_params(axis="y", nbins=3, integer=True)
     _, top = round_limits(0, max(5, counts.max()), 3, integer=True)
+    # the right one and the first two, if they have fired; names that would cover each other share a place
+    order = sorted(range(counts.shape[1]), key=lambda neuron: -counts[-1, neuron])
+    places = []
+    for neuron in order:
+        count = counts[-1, neuron]
+        if neuron == label or (neuron in order[:2] and count):
+            if not places or places[-1][0] - count > 0.12 * top:
+                places.append((count, []))
+            places[-1][1].append(str(neuron))
+    for count, names in places:
+        ax.text(len(counts) - 1, count, f" {', '.join(names)}", va="center", fontweight="bold")
     ax.set(xlabel="time step", ylabel="spikes so far", ylim=(-0.02 * top, 1.05 * top), title="the vote race")

@@ -1,0 +1,45 @@
+"""A network that notes what an answer shows it: some mistakes can be seen there that hardly change the result."""
+
+import torch
+from torch import nn
+
+from snn_helpers.exercises.compare import NotYet
+from snn_helpers.networks import SNN
+
+
+class Watched(SNN):
+    """784 pixels to 10 neurons, with these weights; ``neuron`` as in SNN."""
+
+    def __init__(self, weight, **neuron):
+        super().__init__(nn.Sequential(nn.Flatten(-3), nn.Linear(784, 10, bias=False)), **neuron)
+        self.layers[0][1].weight.data.copy_(weight)
+        self.seen = []  # of each call: steps, digits, whether its first two steps are of 0 and 1
+
+    def forward(self, x):
+        self._note(x)
+        return super().forward(x)
+
+    def stream(self, x, *how, **named):
+        self._note(x)
+        return super().stream(x, *how, **named)
+
+    def _note(self, x):
+        if torch.is_tensor(x) and x.ndim > 2:
+            self.seen.append((len(x), x.shape[1], bool(((x[:2] == 0) | (x[:2] == 1)).all())))
+
+    def check_shown(self, steps, digits):
+        """Raise NotYet if it was shown something else than ``steps`` steps of spikes, of fewer than all ``digits``."""
+        if not self.seen:  # the neurons were written out anew, which is fine: the result decides
+            return
+        lengths = sorted({length for length, _, _ in self.seen})
+        count = sum(count for _, count, _ in self.seen)
+        if not all(spikes for _, _, spikes in self.seen):
+            raise NotYet("the network was shown grey values, not spikes: encode the images first.")
+        if lengths != [steps]:
+            raise NotYet(
+                f"the network was shown {' and '.join(map(str, lengths))} steps of a digit, wanted are {steps}."
+            )
+        if count < digits:
+            raise NotYet(
+                f"the network was shown {count:,} of {digits:,} digits. Is the loop left after its first batch?"
+            )
