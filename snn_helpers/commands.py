@@ -49,6 +49,8 @@ def _train(options, team):
         decides["processes"] = team.size
     checkpoint = checkpoints.Checkpoint(folder / "checkpoint.pt", decides)
 
+    log = _Log(options.log_dir, recipe)
+
     def begin():
         folder.mkdir(parents=True, exist_ok=True)
         if checkpoint.path.exists() and not options.resume:
@@ -64,7 +66,7 @@ def _train(options, team):
         source = f"{some}; python -m snn_helpers download fetches all of them"
     if team.first:
         print(f"training on {source}")
-    with _Log(options.log_dir, recipe) as log:
+    with log:
         how = dict(seed=options.seed, device=device, checkpoint=checkpoint, on_step=log if team.first else None)
         net, record = runs.run(recipe, digits, test, team=team, **how)
     if not team.first:
@@ -77,10 +79,8 @@ def _train(options, team):
     _save_arrays(folder, net, record, recipe, digits, test)
     path = options.out / f"{stem}.json"
     checkpoints.write(path, _json(record))
-    print(
-        f"{record['test_accuracy']:.2%} of {len(test.labels):,} test digits after {recipe.epochs} epochs on "
-        f"{some}: {path}"
-    )
+    time = f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"
+    print(f"{record['test_accuracy']:.2%} of {len(test.labels):,} test digits after {time} on {some}: {path}")
 
 
 def evaluate(options):

@@ -171,6 +171,7 @@ def test_without_tensorboard_a_log_is_refused_before_the_training(few, capsys, m
         capsys, "train", "single-layer", "--data-dir", few, "--out", tmp_path, "--log-dir", tmp_path / "log"
     )
     assert message == "train: --log-dir wants TensorBoard. Install it: pip install tensorboard"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cnn_is_trained_converted_and_converted_again(few, capsys, tmp_path):
@@ -282,7 +283,7 @@ def test_a_run_on_the_bundled_digits_says_so_and_is_never_a_recorded_one(few, sh
     lines = capsys.readouterr().out.splitlines()
     some = "the bundled 10,000 of MNIST's 60,000 training digits"
     assert lines[0] == f"training on {some}; python -m snn_helpers download fetches all of them"
-    assert f"of 10,000 test digits after 1 epochs on {some}: " in lines[-1]
+    assert f"of 10,000 test digits after 1 epoch on {some}: " in lines[-1]
     record = json.loads((tmp_path / "results" / "single-layer-fast-10000-seed0.json").read_text())
     assert (record["train_images"], record["test_images"]) == (10_000, 10_000)
     assert [run["train_images"] for run in recipes.recorded("single-layer", "fast")] == [60_000] * 3
