@@ -220,15 +220,14 @@ def robustness_explorer(snn, ann, digits=None, *, steps=25):
             f"(undisturbed: {grid[0, 0, 0, 0, until - 1]:.1%} and {grid[1, 0, 0, 0, until - 1]:.1%})"
         )
 
-    cases = {"undisturbed": (0, 0, 0), f"noise of {NOISE[3]:g}": (3, 0, 0)}
-    cases |= {f"{DROP[2]:.0%} of the spikes lost": (0, 2, 0), f"{DEAD[2]:.0%} of the neurons dead": (0, 0, 2)}
-    ends = [f"{name} {grid[0, *case, -1]:.0%} and {grid[1, *case, -1]:.0%}" for name, case in cases.items()]
-
     def strip():
-        figure, axes = plt.subplots(1, 4, figsize=(10, 2.5), sharey=True)
+        figure, axes = plt.subplots(1, 4, figsize=(10, 2.7), sharey=True)
+        cases = {"undisturbed": (0, 0, 0), f"noise of {NOISE[3]:g}": (3, 0, 0)}
+        cases |= {f"{DROP[2]:.0%} of the spikes lost": (0, 2, 0), f"{DEAD[2]:.0%} of the neurons dead": (0, 0, 2)}
         for ax, (title, case) in zip(axes, cases.items(), strict=True):
             curves(ax, *case)
-            ax.set(title=title, ylabel="")
+            spiking, plain = grid[:, *case, -1]
+            ax.set(title=f"{title}\nSNN {spiking:.0%}, ANN {plain:.0%}", ylabel="")
         axes[0].set_ylabel("accuracy")
         axes[0].legend(loc="lower right")
         return figure
@@ -244,8 +243,8 @@ def robustness_explorer(snn, ann, digits=None, *, steps=25):
         layout=lambda figure: figure.subplot_mosaic([["image", "curves"]], width_ratios=(1, 2.5)),
         strip=strip,
         sentence="Accuracy against the steps used, of the SNN (solid) and of its twin on the mean of the same frames "
-        "(dashed), undisturbed (grey, in all four) and disturbed in three ways. The twin is soon where it ends, the "
-        f"SNN gets there step by step. At the end, SNN and ANN: {', '.join(ends)}.",
+        "(dashed), undisturbed (grey, in all four) and disturbed in three ways; above each, what both reach in "
+        "the end. The twin is soon where it ends, the SNN gets there step by step.",
         size=(9, 3),
     )
 
