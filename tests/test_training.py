@@ -245,6 +245,32 @@ def test_no_digits_are_refused_before_anything_is_learnt():
             getattr(training, name)(net, some(0), encode)
 
 
+def test_a_schedule_knows_all_steps_and_takes_one_a_batch():
+    seen = []
+
+    def schedule(optimizer, steps):
+        seen.append(torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps))
+        return seen[0]
+
+    rates = []
+    learn(epochs=2, schedule=schedule, lr=0.5, on_step=lambda history: rates.extend(seen[0].get_last_lr()))
+    assert rates == pytest.approx([0.5 * (1 - step / 10) for step in range(1, 11)])
+
+
+def test_a_network_is_judged_while_it_learns_by_the_readout_too():
+    def always_three(record):
+        return record.spikes.sum(0) * 0 + F.one_hot(torch.tensor(3), 10)
+
+    _, history = learn(epochs=1, test=some(97, train=False), readout=always_three)
+    assert history.test_accuracy == [(some(97, train=False).labels == 3).double().mean().item()]
+
+
+def test_scores_follow_their_seed():
+    net, encode = networks.single_layer(beta=0.9), lambda x: poisson(x, 5)
+    first, again, other = (training.scores(net, some(31), encode, seed=seed) for seed in (4, 4, 5))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
 def fitted(net, encode):
     return training.fit(net, some(7), encode, F.cross_entropy, epochs=1, batch_size=7, lr=0.1, seed=0, progress=False,
                         test=some(5, train=False))  # fmt: skip
