@@ -39,24 +39,23 @@ def poisson(image, steps, *, gain=1.0, generator=None):
             f"poisson: gain must be a finite number of at least 0, got {gain}. It multiplies the probability; 1 "
             "leaves it."
         )
-    probability = (image.detach() * gain).clamp(max=1)
     shape = (steps, *image.shape)
     if image.device.type != "cpu":
         draws = torch.rand(shape, generator=generator, device=image.device)
-        return (draws < probability).to(image.dtype)
-    probability = probability.flatten()
-    lit = probability.nonzero().flatten()
-    spikes = empty((steps, probability.numel()))
-    if 2 * len(lit) > probability.numel():
+        return (draws < (image.detach() * gain).clamp(max=1)).to(image.dtype)
+    probability = np.minimum(image.detach().float().flatten().numpy() * np.float32(gain), np.float32(1))
+    lit = np.flatnonzero(probability)
+    spikes = empty((steps, len(probability)))
+    if 2 * len(lit) > len(probability):
         for row, fired in zip(spikes.numpy(), _bernoulli_bytes(probability, steps, generator), strict=True):
             row[:] = fired
     else:  # most pixels of a digit are 0 and need no draw
         drawn = np.zeros(len(lit) + 1, dtype=np.float32)  # the last is what all other pixels take
-        place = torch.full_like(probability, len(lit), dtype=torch.int64)
-        place[lit] = torch.arange(len(lit))
+        place = np.full(len(probability), len(lit))
+        place[lit] = np.arange(len(lit))
         for row, fired in zip(spikes.numpy(), _bernoulli_bytes(probability[lit], steps, generator), strict=True):
             drawn[:-1] = fired
-            np.take(drawn, place.numpy(), out=row, mode="clip")
+            np.take(drawn, place, out=row, mode="clip")
     return spikes.to(image.dtype).view(shape)
 
 
@@ -66,11 +65,11 @@ def _bernoulli_bytes(probability, steps, generator):
     In numpy, which has one thread. Torch would divide the work among several and wait for the slowest, and on a
     machine that has other work to do that one is not running.
     """
-    n = probability.numel()
-    scaled = probability.float() * 256
-    whole = scaled.floor().clamp_(max=255)  # p = 1 is 255 and a fractional part of 1, which always fires
-    fraction = (scaled - whole).numpy()
-    whole = whole.to(torch.uint8).numpy()
+    n = len(probability)
+    scaled = probability * np.float32(256)
+    whole = np.minimum(np.floor(scaled), np.float32(255))  # p = 1 is 255 and a fractional part of 1: it always fires
+    fraction = scaled - whole
+    whole = whole.astype(np.uint8)
     rows = max(1, min(steps, _CHUNK // max(n, 1)))
     words = torch.empty((rows * n + 7) // 8, dtype=torch.int64)
     room, tied = np.empty((rows, n), dtype=bool), np.zeros(8 * len(words), dtype=bool)
@@ -187,12 +186,18 @@ def _check(name, image, steps):
     _steps(name, steps)
     if not image.numel():
         return
-    low, high = (value.item() for value in torch.aminmax(image))
+    low, high = _range(image.detach())
     if not (low >= 0 and high <= 1):
         raise ValueError(
             f"{name}: image must lie in [0, 1], got [{low:.3g}, {high:.3g}]. "
             "Undo the normalisation, or use image.clamp(0, 1)."
         )
+
+
+def _range(image):
+    # numpy again: torch would divide among threads even this
+    array = image.float().numpy() if image.device.type == "cpu" else torch.stack(torch.aminmax(image)).cpu().numpy()
+    return array.min().item(), array.max().item()
 
 
 def _steps(name, steps):
