@@ -24,9 +24,10 @@ from snn_helpers import encoding, neurons, surrogates, widgets
 STEPS = {"single layer": 50, "hidden layer": 25, "CSNN": 8}
 RESTLESS = "while True: pass"
 TRAINING = """
-from snn_helpers import data, recipes, runs
+from snn_helpers import data, recipes
+from snn_helpers.runs import by_recipe
 from dataclasses import replace
-runs.run(replace(recipes.RECIPES["csnn"]["fast"], epochs=1000, test_every=None), data.mnist(root="bundled"),
+by_recipe.run(replace(recipes.RECIPES["csnn"]["fast"], epochs=1000, test_every=None), data.mnist(root="bundled"),
          data.mnist(train=False, root="bundled").first(500), seed=0, progress=False)
 """
 # what else the machine does: the programs that run beside, and the seconds until they are at work

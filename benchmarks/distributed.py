@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from snn_helpers import data, distributed, recipes, runs
+from snn_helpers import data, recipes
+from snn_helpers.runs import by_recipe, distributed
 
 RESULT = Path(__file__).with_name("results") / "distributed.json"
 ROUNDS, BATCHES, WARM = 4, 13, 2
@@ -33,7 +34,7 @@ def times(path):
     few = data.Digits(digits.images[:count], digits.labels[:count], "")
     ends = []
     with distributed.team() as team:
-        runs.run(
+        by_recipe.run(
             recipe,
             few,
             test._replace(images=test.images[:2], labels=test.labels[:2]),

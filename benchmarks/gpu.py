@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from measure import machine, markdown, save
 
-from snn_helpers import data, encoding, kernels, neurons, recipes, runs, surrogates
+from snn_helpers import data, encoding, neurons, recipes, surrogates
+from snn_helpers.engine import kernels
+from snn_helpers.runs import by_recipe
 
 BATCH = 128
 STEPS = 25, 100
@@ -176,7 +178,7 @@ def epoch(precision, device):
     """One epoch of the published convolutional recipe, T = 100, with this package, and its test accuracy."""
     recipe = replace(recipes.RECIPES["csnn"]["reference"], test_every=None, precision=precision)
     train, test = data.mnist(train=True), data.mnist(train=False)
-    _, record = runs.run(recipe, train, test, seed=0, device=device, progress=False)
+    _, record = by_recipe.run(recipe, train, test, seed=0, device=device, progress=False)
     wanted = "train_images", "steps", "train_seconds", "test_images", "test_accuracy"
     return {"precision": name(precision), "digits": train.source} | {key: record[key] for key in wanted}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from snn_helpers.hardware import best_precision
+from snn_helpers.engine.hardware import best_precision
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

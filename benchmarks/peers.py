@@ -49,11 +49,11 @@ def jelly_neuron():
 
 
 class Ours(nn.Module):
-    """This package; ``precision`` as in training.fit."""
+    """This package; ``precision`` as in a recipe."""
 
-    def __init__(self, layers, spike=None, precision=torch.float32, checkpoint=None):
+    def __init__(self, layers, spike=None, precision=torch.float32, recompute=None):
         super().__init__()
-        options = dict(beta=BETA, reset="zero", spike=spike or surrogates.atan(2.0), checkpoint=checkpoint)
+        options = dict(beta=BETA, reset="zero", spike=spike or surrogates.atan(2.0), recompute=recompute)
         self.net = networks.SNN(*copy.deepcopy(layers), **options)
         self.precision = precision
 

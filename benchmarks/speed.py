@@ -18,7 +18,8 @@ from peers import BETA, LAYERS, Norse, Ours, SnnTorch, SpikingJelly, jelly_neuro
 from snntorch import spikegen, surrogate
 from spikingjelly.activation_based import encoding as jelly_encoding
 
-from snn_helpers import data, encoding, hardware, neurons, surrogates
+from snn_helpers import data, encoding, neurons, surrogates
+from snn_helpers.engine import hardware
 
 BATCH = 128
 PEERS = {"snnTorch": SnnTorch, "SpikingJelly": SpikingJelly, "Norse": Norse}

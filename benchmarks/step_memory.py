@@ -14,7 +14,7 @@ from pathlib import Path
 from measure import into_readme, machine, markdown, save
 
 STEPS = 25, 100, 225
-WHO = "ours", "ours, checkpoint", "snnTorch", "SpikingJelly"
+WHO = "ours", "ours, recompute", "snnTorch", "SpikingJelly"
 
 
 def one(who, steps):
@@ -25,8 +25,8 @@ def one(who, steps):
 
     torch.manual_seed(0)
     layers = LAYERS["CSNN"]()
-    if who == "ours, checkpoint":
-        net = Ours(layers, checkpoint=round(steps**0.5))
+    if who == "ours, recompute":
+        net = Ours(layers, recompute=round(steps**0.5))
     else:
         net = {"ours": Ours, "snnTorch": SnnTorch, "SpikingJelly": SpikingJelly}[who](layers)
     step_of(net, 2, constant=True)()

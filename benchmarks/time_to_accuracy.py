@@ -1,28 +1,29 @@
 """How long until system A's network reads 97.41 % of the test digits: python benchmarks/time_to_accuracy.py
 
 The published recipe, written in snnTorch, against ``csnn-fast``. How many batches each needs is read from the recorded
-runs (notebooks/results: all 10,000 test images, three seeds, judged every 50 and every 200 batches); how long a batch
-takes is measured here, in turns. Judging is not counted. Writes benchmarks/results/time_to_accuracy.json and a sentence
+runs (all 10,000 test images, three seeds, judged every 50 and every 200 batches); how long a batch takes
+is measured here, in turns. Judging is not counted. Writes benchmarks/results/time_to_accuracy.json and a sentence
 of the README. Needs the extra ``bench``. Takes a minute or two.
 """
 
 import statistics
+from dataclasses import replace
 
 import torch
 from measure import interleaved, into_readme, machine, markdown, save
 from peers import SnnTorch
 from snntorch import functional, surrogate
 
-from snn_helpers import data, networks, recipes, training
-from snn_helpers.hardware import best_precision
+from snn_helpers import data, networks, recipes, weights
+from snn_helpers.runs import loop
 
-GOAL = recipes.published("csnn")["test_accuracy"]
+GOAL = weights.published("csnn")["test_accuracy"]
 FAST = 10  # batches at a time: one alone is over before the clock is sure
 
 
 def batches_needed(name):
     """Of each recorded seed, after how many batches the network was first found to reach the goal."""
-    histories = [run["history"] for run in recipes.recorded("csnn", name)]
+    histories = [run["history"] for run in weights.recorded("csnn", name)]
     return [
         next(step for step, right in zip(h["test_step"], h["test_accuracy"], strict=True) if right >= GOAL)
         for h in histories
@@ -39,7 +40,7 @@ def published(digits):
 
     def batch():
         optimizer.zero_grad()
-        loss(net(recipe.encode(recipe.steps, images)), labels).backward()
+        loss(net(recipe.input(images)), labels).backward()
         optimizer.step()
 
     return batch
@@ -49,14 +50,8 @@ def fast(digits):
     """FAST batches of csnn-fast, as the recorded runs were trained."""
     recipe = recipes.RECIPES["csnn"]["fast"]
     few = data.Digits(digits.images[: FAST * recipe.batch_size], digits.labels[: FAST * recipe.batch_size], "")
-    how = dict(epochs=1, batch_size=recipe.batch_size, lr=recipe.lr, schedule=recipe.schedule, augment=recipe.augment)
-    how |= dict(optimizer=recipe.optimizer, precision=best_precision(), readout=recipe.readout)
-    net = recipe.network()
-
-    def encode(images):
-        return recipe.encode(recipe.steps, images)
-
-    return lambda: training.fit(net, few, encode, recipe.loss, seed=0, **how)
+    net, recipe = recipe.network(), replace(recipe, epochs=1, test_every=None)
+    return lambda: loop.train(net, few, recipe, seed=0, progress=False)
 
 
 def seconds(content, name):

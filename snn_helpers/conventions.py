@@ -57,7 +57,7 @@ PRESETS = {
 }
 
 
-def simulate(current, convention, *, tau, threshold=1.0):
+def simulate(current: torch.Tensor, convention: Convention, *, tau: float, threshold: float = 1.0) -> Record:
     """A neuron under a ``Convention``: current [T, ...] -> Record, its membrane before the reset. tau in steps.
 
     >>> current = torch.full((30,), 1.5)
@@ -86,7 +86,7 @@ def simulate(current, convention, *, tau, threshold=1.0):
     return Record(torch.stack(spikes), torch.stack(membrane))
 
 
-def interval(current, beta, threshold=1.0, reset="zero"):
+def interval(current: float, beta: float, threshold: float = 1.0, reset: str = "zero") -> tuple[float, float]:
     """Time from one spike to the next under a constant current, in steps, from the closed form: (from, to).
 
     The membrane climbs from u to the threshold in n = ln((I' - u) / (I' - threshold)) / -ln(beta) steps, where
@@ -115,8 +115,8 @@ def interval(current, beta, threshold=1.0, reset="zero"):
     if above <= 0:
         return math.inf, math.inf
     if beta == 0:
-        n = 2 if reset == "subtract" and current <= 2 * threshold else 1
-        return n, n
+        whole = 2 if reset == "subtract" and current <= 2 * threshold else 1
+        return whole, whole
     climb = threshold if reset == "zero" else threshold / beta  # threshold - u
     n = climb / above if beta == 1 else math.log1p(climb * (1 - beta) / above) / -math.log(beta)
     whole = math.floor(n) + 1

@@ -9,15 +9,18 @@ import os
 import shutil
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from snn_helpers import assets
 
 BUNDLED = "bundled"
+Each = float | torch.Tensor  # one number for all images, or a tensor [B] of one an image
 # md5 of the unpacked official files, and how many digits each part has
 _PARTS = {
     True: ("train", 60_000, "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"),
@@ -33,7 +36,16 @@ class Digits(NamedTuple):
     labels: torch.Tensor
     source: str
 
-    def first(self, count):
+    @property
+    def pixels(self) -> torch.Tensor:
+        """The images as networks and encoders take them: ``data.pixels(self.images)``."""
+        return pixels(self.images)
+
+    def steps(self, batch_size: int) -> int:
+        """How many batches they make: the optimizer's steps in one epoch."""
+        return -(-len(self.labels) // batch_size)
+
+    def first(self, count: int) -> "Digits":
         """The first ``count`` of them, in the same order. Raises ValueError if there are not as many.
 
         >>> mnist(train=False, root="bundled").first(2000).source
@@ -46,13 +58,18 @@ class Digits(NamedTuple):
         return Digits(self.images[:count], self.labels[:count], f"the first {count:,} of {self.source}")
 
 
-def cache():
+def pixels(images: torch.Tensor) -> torch.Tensor:
+    """8-bit images [..., 28, 28] as networks and encoders take them: float32 [..., 1, 28, 28] in [0, 1]."""
+    return images.unsqueeze(-3).float().div_(255)
+
+
+def cache() -> Path:
     """The folder that ``python -m snn_helpers download`` fills."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "snn_helpers" / "mnist"
 
 
-def mnist(train=True, *, root=None):
+def mnist(train: bool = True, *, root: str | Path | None = None) -> Digits:
     """The training digits, or the test digits.
 
     Looked for in this order: ``root``; the folder named by the environment variable SNN_DATA_DIR; the cache that
@@ -61,10 +78,6 @@ def mnist(train=True, *, root=None):
 
     The bundled digits are the first 10,000 of MNIST's 60,000 training digits, and all of its 10,000 test digits, so
     accuracy on them is accuracy on MNIST's own test set.
-
-    Returns
-    -------
-    Digits(images, labels, source)
 
     Raises FileNotFoundError if a named folder has not got the files, ValueError, with the file's name, if one is
     truncated, damaged or of another shape.
@@ -81,10 +94,12 @@ def mnist(train=True, *, root=None):
     return _folder(Path(folder), train)
 
 
-def batches(digits, batch_size, *, shuffle=False, seed=0, device=None):
+def batches(
+    digits: Digits, batch_size: int, *, shuffle: bool = False, seed: int = 0, device: torch.device | str | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield (images, labels) batch by batch, the last one smaller if need be: no digit is left out.
 
-    images : float [B, 1, 28, 28] in [0, 1];  labels : int64 [B];  both on ``device``.
+    images : as of ``pixels``, [B, 1, 28, 28];  labels : int64 [B];  both on ``device``.
     With ``shuffle`` the order is drawn anew from ``seed``. Raises ValueError for a batch size under 1, and for images
     that are not of 8-bit pixels, one a label.
 
@@ -102,11 +117,34 @@ def batches(digits, batch_size, *, shuffle=False, seed=0, device=None):
     count = len(labels)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)) if shuffle else torch.arange(count)
     for index in order.split(batch_size):
-        images = digits.images[index].to(device).unsqueeze(1).float().div_(255)
-        yield images, digits.labels[index].to(device)
+        yield pixels(digits.images[index].to(device)), digits.labels[index].to(device)
 
 
-def download():
+def affine(
+    images: torch.Tensor, *, right: Each = 0.0, down: Each = 0.0, turn: Each = 0.0, shrink: Each = 1.0
+) -> torch.Tensor:
+    """Images [B, C, H, W] moved (in pixels), then turned counter-clockwise about their middle (in degrees) and made
+    smaller by the factor ``shrink``. Between pixels the value is interpolated linearly, beyond the edge it is 0.
+
+    Each of the four is a number, or a tensor [B] of one an image.
+    """
+    each = [torch.as_tensor(value).to(images).expand(len(images)) for value in (right, down, turn, shrink)]
+    right, down, turn, shrink = each
+    across, along = shrink * turn.deg2rad().cos(), shrink * turn.deg2rad().sin()
+    x, y = -2 * right / images.shape[-1], -2 * down / images.shape[-2]  # grid_sample counts from -1 to 1
+    rows = torch.stack([torch.stack([across, -along, x], -1), torch.stack([along, across, y], -1)], 1)
+    return F.grid_sample(images, F.affine_grid(rows, list(images.shape), align_corners=False), align_corners=False)
+
+
+def random_affine(images: torch.Tensor, turn: float = 9.0, zoom: float = 0.08, shift: float = 1.4) -> torch.Tensor:
+    """Images [B, C, H, W], each turned by up to ``turn`` degrees, scaled by up to ``zoom``, moved by up to ``shift``
+    pixels, drawn anew at each call: digits that are never twice the same, to train on.
+    """
+    angle, scale, right, down = (torch.rand(4, len(images), device=images.device) * 2 - 1).unbind(0)
+    return affine(images, turn=turn * angle, shrink=1 + zoom * scale, right=-shift * right, down=-shift * down)
+
+
+def download() -> Path:
     """Fetch the full MNIST through torchvision into ``cache()`` and return that folder.
 
     Everything goes to a temporary folder first and moves over only when whole and checked, so a download
@@ -130,14 +168,14 @@ def download():
     return cache()
 
 
-def _bundled(train):
+def _bundled(train: bool) -> Digits:
     part = "train" if train else "test"
     images, labels = (_parse(gzip.decompress(assets.read(n)), n) for n in (f"{part}-images.gz", f"{part}-labels.gz"))
     which = "first 10,000 training digits" if train else "10,000 test digits"
     return _digits(images, labels, f"the bundled digits: MNIST's {which}")
 
 
-def _folder(folder, train):
+def _folder(folder: Path, train: bool) -> Digits:
     part, count, *md5 = _PARTS[train]
     arrays = []
     for kind, official in zip(("images-idx3", "labels-idx1"), md5, strict=True):
@@ -161,18 +199,14 @@ def _folder(folder, train):
     if labels.size and labels.max() > 9:
         raise ValueError(f"mnist: labels must be 0 to 9, got {labels.max()} in {folder}. {_REMEDY}")
     name = "MNIST" if len(labels) == count else "digits from IDX files"
-    return _digits(images, labels, f"{name}: {len(labels):,} {_kind(train)} digits in {folder}")
+    return _digits(images, labels, f"{name}: {len(labels):,} {'training' if train else 'test'} digits in {folder}")
 
 
-def _digits(images, labels, source):
+def _digits(images: np.ndarray, labels: np.ndarray, source: str) -> Digits:
     return Digits(torch.tensor(images), torch.from_numpy(labels.astype(np.int64)), source)
 
 
-def _kind(train):
-    return "training" if train else "test"
-
-
-def _find(folder, part, kind):
+def _find(folder: Path, part: str, kind: str) -> Path | None:
     for place in folder, folder / "MNIST" / "raw":
         for name in f"{part}-{kind}-ubyte", f"{part}-{kind}-ubyte.gz":
             if (place / name).is_file():
@@ -180,7 +214,7 @@ def _find(folder, part, kind):
     return None
 
 
-def _unpack(path):
+def _unpack(path: Path) -> bytes:
     if path.suffix != ".gz":
         return path.read_bytes()
     try:
@@ -189,7 +223,7 @@ def _unpack(path):
         raise ValueError(f"mnist: {path} is truncated or damaged ({error}). {_REMEDY}") from error
 
 
-def _parse(content, name):
+def _parse(content: bytes, name: str | Path) -> np.ndarray:
     """An IDX file of bytes: two zeros, 8 (unsigned byte), number of axes, each axis as 4 bytes, then the values."""
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise ValueError(

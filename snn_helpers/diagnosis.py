@@ -1,24 +1,23 @@
-"""What ails a network that does not learn: findings in words, from what its layers did and from its loss."""
+"""What is wrong with a network that does not learn: findings in words, from what its layers did and from its loss."""
 
 import math
+from collections.abc import Sequence
 
 import torch
+
+from snn_helpers.neurons import Record
 
 # shares beyond which a layer counts as sick
 SATURATED, DEAD = 0.9, 0.5
 
 
-def diagnose(records, loss=None):
+def diagnose(records: Sequence[Record], loss: float | torch.Tensor | None = None) -> list[str]:
     """Say which layer is silent, saturated or largely dead, whether the loss sits at a known floor, and what to try.
 
-    Parameters
-    ----------
     records : what ``net(x)`` returned for a batch: a list of Records, one a layer, spikes [T, B, ...]
     loss : the loss of that batch (a number or a scalar tensor), if there is one
 
-    Returns
-    -------
-    list of str, one finding each, the first to look at first; one sentence that says so if nothing is wrong.
+    Returns one finding each, the first to look at first; one sentence that says so if nothing is wrong.
     A layer is counted from 1. Findings name what was seen and what to try first. Raises TypeError for something else
     than a list of Records, ValueError for Records without a time or a batch.
 
@@ -44,7 +43,7 @@ def diagnose(records, loss=None):
     ]
 
 
-def _layer(number, record, records):
+def _layer(number: int, record: Record, records: Sequence[Record]) -> str | None:
     spikes, name = record.spikes.detach(), f"Layer {number}"
     rate = spikes.mean().item()
     if rate == 0:
@@ -66,7 +65,7 @@ def _layer(number, record, records):
     return None
 
 
-def _why_silent(record):
+def _why_silent(record: Record) -> str:
     highest = record.membrane.detach().amax(0)
     if not record.membrane.detach().any():
         return "its membranes never leave 0, so it gets no input. Look for weights, or an image, that are zero."
@@ -77,13 +76,13 @@ def _why_silent(record):
     )
 
 
-def _not_a_number(loss):
+def _not_a_number(loss: float | None) -> list[str]:
     if loss is not None and not math.isfinite(loss):
         return [f"The loss is {loss}: the run has diverged. Try a learning rate ten times smaller."]
     return []
 
 
-def _floor(loss, spikes):
+def _floor(loss: float | None, spikes: torch.Tensor) -> list[str]:
     if loss is None or spikes.ndim != 3:
         return []
     classes = spikes.shape[-1]

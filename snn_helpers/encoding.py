@@ -1,14 +1,19 @@
 """From numbers to spikes: four ways to turn an image (or a signal) into [T, ...]. Time is the first axis."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
-from snn_helpers.memory import empty
+from snn_helpers.engine.bernoulli import bernoulli
+from snn_helpers.engine.memory import empty
 
-_CHUNK = 2**20  # random bytes drawn at a time: they stay in the cache between the draw and the comparison
+Encoder = Callable[[torch.Tensor, int], torch.Tensor]  # (images, steps) -> [T, ...]
 
 
-def poisson(image, steps, *, gain=1.0, generator=None):
+def poisson(
+    image: torch.Tensor, steps: int, *, gain: float = 1.0, generator: torch.Generator | None = None
+) -> torch.Tensor:
     """Spike at each step with probability ``p = min(1, gain * image)``, every step independent of the others.
 
     One Bernoulli draw a pixel and step, the discrete form of a Poisson spike train. The probability is exact to
@@ -16,17 +21,12 @@ def poisson(image, steps, *, gain=1.0, generator=None):
     compared with the whole part of 256 p; only where the two are equal (one draw in 256) does a second draw decide
     about the fractional part. An 8-bit comparison alone would round p to a multiple of 1/256 and miss one of the ends.
 
-    Parameters
-    ----------
     image : float tensor of any shape, values in [0, 1]
     steps : number of time steps T, at least 1
     gain : factor on the probability, at least 0
     generator : ``torch.Generator`` on the image's device; the same seed gives the same spikes
 
-    Returns
-    -------
-    tensor [T, *image.shape] of 0 and 1, in the dtype and on the device of the image
-
+    Returns [T, *image.shape] of 0 and 1, in the dtype and on the device of the image.
     Raises TypeError for an image that is not of floats, ValueError for a pixel outside [0, 1] (NaN included), fewer
     than one step, or a gain that is negative or not finite.
 
@@ -47,66 +47,31 @@ def poisson(image, steps, *, gain=1.0, generator=None):
     lit = np.flatnonzero(probability)
     spikes = empty((steps, len(probability)))
     if 2 * len(lit) > len(probability):
-        for row, fired in zip(spikes.numpy(), _bernoulli_bytes(probability, steps, generator), strict=True):
+        for row, fired in zip(spikes.numpy(), bernoulli(probability, steps, generator), strict=True):
             row[:] = fired
     else:  # most pixels of a digit are 0 and need no draw
         drawn = np.zeros(len(lit) + 1, dtype=np.float32)  # the last is what all other pixels take
         place = np.full(len(probability), len(lit))
         place[lit] = np.arange(len(lit))
-        for row, fired in zip(spikes.numpy(), _bernoulli_bytes(probability[lit], steps, generator), strict=True):
+        for row, fired in zip(spikes.numpy(), bernoulli(probability[lit], steps, generator), strict=True):
             drawn[:-1] = fired
             np.take(drawn, place, out=row, mode="clip")
     return spikes.to(image.dtype).view(shape)
 
 
-def _bernoulli_bytes(probability, steps, generator):
-    """Yield draws with the probabilities [n] for each step, as a bool array [n].
-
-    In numpy, which has one thread. Torch would divide the work among several and wait for the slowest, and on a
-    machine that has other work to do that one is not running.
-    """
-    n = len(probability)
-    scaled = probability * np.float32(256)
-    whole = np.minimum(np.floor(scaled), np.float32(255))  # p = 1 is 255 and a fractional part of 1: it always fires
-    fraction = scaled - whole
-    whole = whole.astype(np.uint8)
-    rows = max(1, min(steps, _CHUNK // max(n, 1)))
-    words = torch.empty((rows * n + 7) // 8, dtype=torch.int64)
-    room, tied = np.empty((rows, n), dtype=bool), np.zeros(8 * len(words), dtype=bool)
-    for start in range(0, steps, rows):
-        out = room[: steps - start]
-        # from the lowest int64 up to None: all 64 bits are random (a plain random_() leaves the top one at 0)
-        words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
-        draws = words.numpy().view(np.uint8)[: out.size].reshape(out.shape)
-        np.less(draws, whole, out=out)
-        np.equal(draws, whole, out=tied[: out.size].reshape(out.shape))
-        tied[out.size :] = False
-        # ties are rare, so look for them eight at a time
-        eights = np.flatnonzero(tied.view(np.int64))
-        row, column = tied.reshape(-1, 8)[eights].nonzero()
-        at = eights[row] * 8 + column
-        out.reshape(-1)[at] = torch.rand(len(at), generator=generator).numpy() < fraction[at % max(n, 1)]
-        yield from out
-
-
-def latency(image, steps, *, tau=5.0, cutoff=0.01):
+def latency(image: torch.Tensor, steps: int, *, tau: float = 5.0, cutoff: float = 0.01) -> torch.Tensor:
     """One spike a pixel, the brighter the earlier, at ``t = tau ln(x / (x - cutoff))`` rounded to a step.
 
     That is when an RC circuit with time constant tau, charged by the current x, crosses ``cutoff``
     (Eshraghian et al. 2023). Pixels at or under the cutoff, and those that would fire
     after the last step, stay silent.
 
-    Parameters
-    ----------
     image : float tensor of any shape, values in [0, 1]
     steps : number of time steps T
     tau : time constant in steps, above 0
     cutoff : smallest pixel value that can fire, between 0 and 1
 
-    Returns
-    -------
-    tensor [T, *image.shape] of 0 and 1, at most one spike a pixel
-
+    Returns [T, *image.shape] of 0 and 1, at most one spike a pixel.
     Raises TypeError or ValueError as ``poisson`` does, and ValueError for a tau or a cutoff out of range.
 
     >>> latency(torch.tensor([1.0, 0.02, 0.0]), steps=5).argmax(0).tolist()
@@ -124,21 +89,16 @@ def latency(image, steps, *, tau=5.0, cutoff=0.01):
     return (time == when).to(image.dtype)
 
 
-def delta(signal, threshold=0.1):
+def delta(signal: torch.Tensor, threshold: float = 0.1) -> torch.Tensor:
     """Spikes where the signal changes: +1 for a rise of at least ``threshold`` since the step before, -1 for a fall.
 
     This is what an event camera sends (Lichtsteiner et al. 2008), one pixel of it. A constant signal is silent,
     and so is the first step, which has no step before it.
 
-    Parameters
-    ----------
     signal : float tensor [T, ...]
     threshold : smallest change that counts, above 0, in the unit of the signal
 
-    Returns
-    -------
-    tensor [T, ...] of -1, 0 and 1
-
+    Returns [T, ...] of -1, 0 and 1.
     Raises TypeError for a signal that is not of floats or has no axis, ValueError for NaN, infinity, or a threshold
     that is not above 0.
 
@@ -155,18 +115,13 @@ def delta(signal, threshold=0.1):
     return (change >= threshold).to(signal.dtype) - (change <= -threshold).to(signal.dtype)
 
 
-def direct(image, steps):
+def direct(image: torch.Tensor, steps: int) -> torch.Tensor:
     """The image itself at every step, as a current: no spikes and no noise. A view, nothing is copied.
 
-    Parameters
-    ----------
     image : float tensor of any shape and range (it is a current, so normalised images are welcome)
     steps : number of time steps T
 
-    Returns
-    -------
-    tensor [T, *image.shape] whose time stride is 0
-
+    Returns [T, *image.shape] whose time stride is 0.
     Raises TypeError for an image that is not of floats, ValueError for fewer than one step.
 
     >>> direct(torch.tensor([0.2, 0.7]), steps=1000).stride(0)
@@ -177,7 +132,12 @@ def direct(image, steps):
     return image.expand(_steps("direct", steps), *image.shape)
 
 
-def _check(name, image, steps):
+def standardized(image: torch.Tensor, steps: int) -> torch.Tensor:
+    """The image at every step, as ``direct``, its pixels standardized by their mean and deviation over MNIST."""
+    return direct((image - 0.1307) / 0.3081, steps)
+
+
+def _check(name: str, image: torch.Tensor, steps: int) -> None:
     if not torch.is_tensor(image) or not image.is_floating_point():
         raise TypeError(
             f"{name}: image must be a float tensor with values in [0, 1], got {_describe(image)}. "
@@ -194,17 +154,17 @@ def _check(name, image, steps):
         )
 
 
-def _range(image):
+def _range(image: torch.Tensor) -> tuple[float, float]:
     # numpy again: torch would divide among threads even this
     array = image.float().numpy() if image.device.type == "cpu" else torch.stack(torch.aminmax(image)).cpu().numpy()
     return array.min().item(), array.max().item()
 
 
-def _steps(name, steps):
+def _steps(name: str, steps: int) -> int:
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"{name}: steps must be a whole number of at least 1, got {steps!r}.")
     return steps
 
 
-def _describe(value):
+def _describe(value: object) -> str:
     return str(value.dtype) if torch.is_tensor(value) else type(value).__name__

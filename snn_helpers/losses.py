@@ -1,24 +1,34 @@
-"""What a network is trained by and judged by: losses and readouts of its output layer.
+"""What a network is trained by and evaluated by: losses and readouts of its output layer.
 
 Losses take the Record of the output layer (spikes [T, B, C]) and labels [B], and return a scalar, a mean over the
-batch. They raise TypeError for something else than a Record, ValueError for other shapes, no steps or no labels, and a
+batch. They raise TypeError for anything but a Record, ValueError for other shapes, no steps or no labels, and a
 label without a neuron.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 
+from snn_helpers.neurons import Record
 
-def spike_count(record):
+# (output, labels) -> scalar, where the output is a Record, or the scores [B, C] of an ANN; Record -> scores [B, C]
+Loss = Callable[[Any, torch.Tensor], torch.Tensor]
+Readout = Callable[[Record], torch.Tensor]
+
+
+def spike_count(record: Record) -> torch.Tensor:
     """Spikes of each neuron over all steps, [T, B, C] -> [B, C]. The class with most spikes is the answer."""
     return record.spikes.sum(0)
 
 
-def count_then_membrane(record):
+def count_then_membrane(record: Record) -> torch.Tensor:
     """The spike count, [T, B, C] -> [B, C], and a thousandth of the membrane's sum: it decides between equal counts."""
     return record.spikes.sum(0) + record.membrane.sum(0) / 1000
 
 
-def ce_rate_loss(record, label):
+def ce_rate_loss(record: Record, label: torch.Tensor) -> torch.Tensor:
     """Cross entropy of the spikes at each step, averaged over steps and batch (snntorch.functional.ce_rate_loss).
 
     Spikes are 0 or 1, so for C classes it cannot fall below ln(1 + (C - 1)/e): 1.461 for ten.
@@ -27,12 +37,12 @@ def ce_rate_loss(record, label):
     return F.cross_entropy(record.spikes.flatten(0, 1), label.repeat(steps))
 
 
-def ce_count_loss(record, label):
+def ce_count_loss(record: Record, label: torch.Tensor) -> torch.Tensor:
     """Cross entropy of the spike counts, averaged over the batch (snntorch.functional.ce_count_loss)."""
     return F.cross_entropy(spike_count(_checked("ce_count_loss", record, label)), label)
 
 
-def mse_rate_loss(record, label):
+def mse_rate_loss(record: Record, label: torch.Tensor) -> torch.Tensor:
     """Mean squared difference between firing rate and one-hot label, over batch and classes.
 
     A network that never fires scores exactly 1/C: 0.1 for ten classes.
@@ -41,7 +51,7 @@ def mse_rate_loss(record, label):
     return F.mse_loss(rate, F.one_hot(label, rate.shape[-1]).to(rate.dtype))
 
 
-def _checked(name, record, label):
+def _checked(name: str, record: Record, label: torch.Tensor) -> Record:
     if not hasattr(record, "spikes"):
         raise TypeError(f"{name}: wanted the Record of the output layer, got {type(record).__name__}. Use net(x)[-1].")
     if record.spikes.ndim != 3 or record.spikes.shape[1:2] != label.shape or not record.spikes.numel():

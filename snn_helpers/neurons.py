@@ -14,11 +14,13 @@ import math
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
-from snn_helpers.kernels import Lif, has_nan
-from snn_helpers.surrogates import fast_sigmoid
+from snn_helpers.engine.checks import check_neuron, shown
+from snn_helpers.engine.kernels import Lif, has_nan
+from snn_helpers.surrogates import Spike, fast_sigmoid
 
-RESETS = ("subtract", "zero", "none")
+Value = float | torch.Tensor  # a setting of neurons: one number, or a tensor; an nn.Parameter is learnt
 
 
 class Record(NamedTuple):
@@ -28,7 +30,7 @@ class Record(NamedTuple):
     membrane: torch.Tensor
 
 
-def beta_from_tau(tau, dt=1.0, method="exact"):
+def beta_from_tau(tau: float, dt: float = 1.0, method: str = "exact") -> float:
     """The factor by which a membrane decays in one step: exp(-dt/tau) ("exact") or 1 - dt/tau ("euler").
 
     tau and dt in the same unit (ms, or steps). Euler's step is the first-order approximation of the exact one;
@@ -59,19 +61,22 @@ def beta_from_tau(tau, dt=1.0, method="exact"):
     return 1 - dt / tau
 
 
-def lif_step(current, membrane, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid()):
+def lif_step(
+    current: torch.Tensor,
+    membrane: torch.Tensor,
+    *,
+    beta: Value,
+    threshold: Value = 1.0,
+    reset: str = "subtract",
+    spike: Spike = fast_sigmoid(),
+) -> tuple[torch.Tensor, torch.Tensor]:
     """One step of the neuron, one line an equation.
 
-    Parameters
-    ----------
     current : tensor [...], I[t]
     membrane : tensor of the same shape, U[t-1] before its reset; zeros at rest
     beta, threshold, reset, spike : as in ``lif``
 
-    Returns
-    -------
-    (spikes, membrane) : S[t] and U[t], each [...]
-
+    Returns (spikes, membrane): S[t] and U[t], each [...].
     Raises ValueError if the shapes differ, and as ``lif`` does for its parameters.
 
     >>> lif_step(torch.tensor([0.4, 0.8]), torch.tensor([0.5, 0.5]), beta=0.5)[0].tolist()
@@ -86,7 +91,9 @@ def lif_step(current, membrane, *, beta, threshold=1.0, reset="subtract", spike=
     return _step(current, membrane, beta, threshold, reset, spike)
 
 
-def _step(current, membrane, beta, threshold, reset, spike):
+def _step(
+    current: torch.Tensor, membrane: torch.Tensor, beta: Value, threshold: Value, reset: str, spike: Spike
+) -> tuple[torch.Tensor, torch.Tensor]:
     spiked = (membrane > threshold).to(membrane.dtype).detach()
     if reset == "subtract":
         membrane = beta * membrane + current - threshold * spiked
@@ -97,27 +104,31 @@ def _step(current, membrane, beta, threshold, reset, spike):
     return spike(membrane - threshold), membrane
 
 
-def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(), initial=None):
+def lif(
+    current: torch.Tensor,
+    *,
+    beta: Value,
+    threshold: Value = 1.0,
+    reset: str = "subtract",
+    spike: Spike = fast_sigmoid(),
+    initial: Record | torch.Tensor | None = None,
+) -> Record:
     """All T steps of the neuron.
 
-    Parameters
-    ----------
     current : float tensor [T, ...], the input I at every step; time is the first axis
     beta : decay a step, in [0, 1] (``beta_from_tau`` makes it from a time constant)
     threshold : above 0, in the unit of the membrane
     reset : "subtract", "zero" or "none"
-    spike : a ``surrogates.Surrogate``, which gives the backward pass its derivative
+    spike : a ``surrogates.Surrogate``, which gives the backward pass its derivative; or any function of
+        membrane - threshold that gives spikes and knows its own gradient, such as a ``snntorch.surrogate``
     initial : the ``Record`` of what came before (its last step counts, and gradient flows through its membrane),
         or None to start at rest. Running T steps equals running the pieces, each with the Record of the one before.
 
     beta and threshold may be tensors that fit a step [...]: one for all neurons, or one each. If they require a
-    gradient they get one, as with learn_beta and learn_threshold of ``snntorch.Leaky``; all steps are then remembered
-    by autograd, which takes longer.
+    gradient they get one, as with learn_beta and learn_threshold of ``snntorch.Leaky``. Then, and with a function of
+    your own for ``spike``, all steps are remembered by autograd, which takes longer.
 
-    Returns
-    -------
-    Record(spikes, membrane), each [T, ...]
-
+    Returns Record(spikes, membrane), each [T, ...].
     Raises TypeError for a current that is not of floats or a parameter of the wrong kind, ValueError for beta outside
     [0, 1], a threshold not above 0, an unknown reset, a missing time axis, an ``initial`` or a parameter of another
     shape, and a current with NaN.
@@ -134,17 +145,61 @@ def lif(current, *, beta, threshold=1.0, reset="subtract", spike=fast_sigmoid(),
             f"{list(current.shape)}. For a single step use current.unsqueeze(0), or lif_step."
         )
     check_neuron("lif", beta, threshold, reset, spike, current.shape[1:])
-    return lif_piece(current, _last_membrane(initial, current), beta, threshold, reset, spike)[0]
+    return lif_piece(current, membrane_before(initial, current), beta, threshold, reset, spike)[0]
 
 
-def lif_piece(current, before, beta, threshold, reset, spike):
+class LIF(nn.Module):
+    """The neuron as a module, between the layers of an nn.Sequential: current [T, ...] -> spikes [T, ...].
+
+        nn.Sequential(nn.Flatten(2), nn.Linear(784, 10), LIF(beta=0.9))
+
+    beta, threshold, reset, spike : as in ``lif``; an nn.Parameter is learnt, a learnt beta is held in [0, 1]
+    stateful : whether a call goes on from where the one before it ended, until ``restart()``; the state is no part of
+        the state_dict, and no gradient passes from one call to the one before
+
+    Raises as ``lif`` does, at once for settings that make no sense.
+    """
+
+    def __init__(
+        self,
+        beta: Value,
+        threshold: Value = 1.0,
+        reset: str = "subtract",
+        spike: Spike = fast_sigmoid(),
+        stateful: bool = False,
+    ) -> None:
+        super().__init__()
+        check_neuron("LIF", beta, threshold, reset, spike)
+        self.beta, self.threshold, self.reset, self.spike = beta, threshold, reset, spike
+        self.stateful = stateful
+        self.restart()
+
+    def restart(self) -> None:
+        """Let the next call start at rest."""
+        self._last: Record | None = None
+
+    def forward(self, current: torch.Tensor) -> torch.Tensor:
+        beta = self.beta.clamp(0, 1) if isinstance(self.beta, nn.Parameter) else self.beta
+        settings: dict = dict(beta=beta, threshold=self.threshold, reset=self.reset, spike=self.spike)
+        record = lif(current, initial=self._last, **settings)
+        if self.stateful:
+            self._last = Record(*(part[-1].detach() for part in record))
+        return record.spikes
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={shown(getattr(self, name))}" for name in ("beta", "threshold", "reset", "spike"))
+
+
+def lif_piece(
+    current: torch.Tensor, before: torch.Tensor | None, beta: Value, threshold: Value, reset: str, spike: Spike
+) -> tuple[Record, torch.Tensor]:
     """What ``lif`` does once its arguments are checked: for a network that goes on from where it was.
 
     before : the membrane [...] that it starts from, None at rest
 
     Returns (Record, membrane of the last step [...], the ``before`` of what comes next).
     """
-    if _fixed(beta) and _fixed(threshold):
+    if _fixed(beta) and _fixed(threshold) and hasattr(spike, "derivative"):
         *record, last = Lif.apply(current, before, float(beta), float(threshold), reset, spike.derivative)
     else:
         last, steps = torch.zeros_like(current[0]) if before is None else before, []
@@ -160,14 +215,15 @@ def lif_piece(current, before, beta, threshold, reset, spike):
     return Record(*record), last
 
 
-def _fixed(value):
+def _fixed(value: Value) -> bool:
     """Whether a parameter is one number, and no gradient is wanted for it."""
     return not torch.is_tensor(value) or (value.ndim == 0 and not value.requires_grad)
 
 
-def _last_membrane(initial, current):
-    if initial is None:
-        return None
+def membrane_before(initial: Record | torch.Tensor | None, current: torch.Tensor) -> torch.Tensor | None:
+    """The membrane [...] that ``current`` [T, ...] starts from: None, itself, or the last of the Record ``initial``."""
+    if initial is None or torch.is_tensor(initial):
+        return initial
     membrane = initial.membrane[-1] if initial.membrane.ndim == current.ndim else initial.membrane
     if membrane.shape != current.shape[1:]:
         raise ValueError(
@@ -175,51 +231,3 @@ def _last_membrane(initial, current):
             f"of it, got {list(initial.membrane.shape)}. Is the batch the same, and time the first axis?"
         )
     return membrane
-
-
-def check_neuron(name, beta, threshold, reset, spike=None, shape=None):
-    """Raise, in the ``name`` of what was called, unless ``lif`` can take these settings for a step of ``shape``."""
-    for parameter, value in ("beta", beta), ("threshold", threshold):
-        if torch.is_tensor(value) and value.ndim:
-            _check_tensor(name, parameter, value, shape)
-        elif isinstance(value, str) or not hasattr(value, "__float__"):
-            raise TypeError(f"{name}: {parameter} must be one number, got {type(value).__name__}.")
-    low, high = _range(beta)
-    if not (low >= 0 and high <= 1):
-        wrong = high if high > 1 else low
-        advice = (
-            f" Is it a tau? Use beta_from_tau({wrong:g})." if wrong > 1 else " It is what is left of U after a step."
-        )
-        raise ValueError(f"{name}: beta must be in [0, 1], got {wrong:g}.{advice}")
-    low, high = _range(threshold)
-    if not (0 < low and high < math.inf):
-        raise ValueError(
-            f"{name}: threshold must be a finite number above 0, got {low if not low > 0 else high:g}. "
-            "At 0 or below, a neuron at rest would fire for ever."
-        )
-    if reset not in RESETS:
-        raise ValueError(f'{name}: reset must be "subtract", "zero" or "none", got {reset!r}.')
-    if spike is not None and not hasattr(spike, "derivative"):
-        raise TypeError(
-            f"{name}: spike must be a Surrogate, got {type(spike).__name__}. Use surrogates.fast_sigmoid()."
-        )
-
-
-def _range(value):
-    """The least and the largest of a number, or of a tensor."""
-    if torch.is_tensor(value) and value.ndim:
-        return tuple(end.item() for end in torch.aminmax(value.detach()))
-    return (float(value.detach() if torch.is_tensor(value) else value),) * 2
-
-
-def _check_tensor(name, parameter, value, shape):
-    if not value.is_floating_point() or value.numel() == 0:
-        raise TypeError(f"{name}: {parameter} must be one number, or a float tensor, got {value.dtype}.")
-    try:
-        fits = shape is None or torch.broadcast_shapes(value.shape, shape) == torch.Size(shape)
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"{name}: {parameter} must be one number, or fit a step of shape {list(shape)}, got {list(value.shape)}."
-        )

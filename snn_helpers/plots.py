@@ -5,15 +5,22 @@ numpy; time is their first axis. One colour and one mark a meaning, through the 
 """
 
 import io
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
+from snn_helpers.neurons import Record
+
+Array = torch.Tensor | np.ndarray | Sequence
 # Okabe and Ito's colours, safe for colour-blind readers
 COLORS = {
     "input": "#E69F00",
@@ -23,7 +30,7 @@ COLORS = {
     "target": "#009E73",
     "other": "#CC79A7",
 }
-LINES = {
+LINES: dict[str, dict[str, Any]] = {
     "input": dict(color=COLORS["input"]),
     "membrane": dict(color=COLORS["membrane"]),
     "threshold": dict(color=COLORS["threshold"], linestyle="--", linewidth=1),
@@ -31,25 +38,25 @@ LINES = {
 }
 
 
-def use_style():
+def use_style() -> None:
     """Set the series' style for all figures that follow."""
     plt.style.use(str(files(__package__) / "snn.mplstyle"))
 
 
-def show(picture, sentence):
+def show(picture: Figure | Axes, sentence: str) -> None:
     """Show a Figure or Axes as PNG with ``sentence`` under it and as its alt text, then close the figure."""
-    figure = picture if hasattr(picture, "savefig") else picture.figure
+    figure = picture if isinstance(picture, Figure) else picture.figure.get_figure(root=True)
     publish(png(figure), sentence)
     plt.close(figure)
 
 
-def publish(image, sentence):
+def publish(image: bytes, sentence: str) -> None:
     """Display PNG bytes with their sentence: as alt text for screen readers, and in print for everybody."""
     display({"image/png": image, "text/plain": sentence}, raw=True, metadata={"image/png": {"alt": sentence}})
     display({"text/markdown": f"*{sentence}*", "text/plain": sentence}, raw=True)
 
 
-def png(figure, *, live=False):
+def png(figure: Figure, *, live: bool = False) -> bytes:
     """The figure as PNG bytes, the same for the same figure.
 
     ``live`` is for a picture that will be replaced in a moment: drawn once, where a still one is drawn a first time
@@ -65,7 +72,7 @@ def png(figure, *, live=False):
     return buffer.getvalue()
 
 
-def image(pixels, ax=None, **style):
+def image(pixels: Array, ax: Axes | None = None, **style: Any) -> Axes:
     """A digit: [28, 28] or [1, 28, 28], values in [0, 1] or 0 to 255, white on black."""
     ax, pixels = _axes(ax), _array(pixels).squeeze()
     top = 255 if pixels.dtype == np.uint8 else max(1.0, pixels.max(initial=0))
@@ -73,7 +80,7 @@ def image(pixels, ax=None, **style):
     return _bare(ax)
 
 
-def signed_image(values, ax=None, **style):
+def signed_image(values: Array, ax: Axes | None = None, **style: Any) -> Axes:
     """A map of weights [28, 28]: brown negative, teal positive, white 0; the largest 3 % of each sign saturate."""
     ax, values = _axes(ax), _array(values).squeeze()
     top = np.quantile(np.abs(values), 0.97) or 1
@@ -81,14 +88,14 @@ def signed_image(values, ax=None, **style):
     return _bare(ax)
 
 
-def spike_map(spikes, ax=None, **style):
+def spike_map(spikes: Array, ax: Axes | None = None, **style: Any) -> Axes:
     """How often each pixel fired: [T, 28, 28] or [T, 1, 28, 28] -> the firing rate of each, a share of the steps."""
     ax, rate = _axes(ax), _array(spikes).mean(0).squeeze()
     ax.imshow(rate, **{"cmap": "cividis", "vmin": 0, "vmax": 1, **style})
     return _bare(ax)
 
 
-def tiles(maps, ax=None, *, columns=None, **style):
+def tiles(maps: Array, ax: Axes | None = None, *, columns: int | None = None, **style: Any) -> Axes:
     """Many small pictures as one grid, row by row from the top left: [C, H, W], with a gap of one pixel."""
     ax, maps = _axes(ax), _array(maps)
     count, height, width = maps.shape
@@ -102,7 +109,7 @@ def tiles(maps, ax=None, *, columns=None, **style):
     return _bare(ax)
 
 
-def raster(spikes, ax=None, **style):
+def raster(spikes: Array, ax: Axes | None = None, **style: Any) -> Axes:
     """A mark for each spike: [T, N], time across, one row a neuron."""
     ax, spikes = _axes(ax), _array(spikes)
     time, neuron = np.nonzero(spikes)
@@ -112,7 +119,7 @@ def raster(spikes, ax=None, **style):
     return ax
 
 
-def current(values, ax=None, **style):
+def current(values: Array, ax: Axes | None = None, **style: Any) -> Axes:
     """The input current [T] of one neuron."""
     ax, values = _axes(ax), _array(values)
     ax.plot(values, **{"drawstyle": "steps-mid", **LINES["input"], **style})
@@ -120,7 +127,7 @@ def current(values, ax=None, **style):
     return ax
 
 
-def membrane(record, ax=None, *, threshold=1.0, **style):
+def membrane(record: Record, ax: Axes | None = None, *, threshold: float = 1.0, **style: Any) -> Axes:
     """One neuron's Record ([T]): membrane before reset, threshold, and a mark on top for each spike."""
     ax = _axes(ax)
     trace, spiked = _array(record.membrane), np.flatnonzero(_array(record.spikes))
@@ -137,18 +144,20 @@ def membrane(record, ax=None, *, threshold=1.0, **style):
     return ax
 
 
-def heatmap(values, ax=None, *, threshold=None, label="membrane U", **style):
+def heatmap(
+    values: Array, ax: Axes | None = None, *, threshold: float | None = None, label: str = "membrane U", **style: Any
+) -> Axes:
     """Many traces as colour: [T, N], time across, one row a neuron; a contour where they cross ``threshold``."""
     ax, values = _axes(ax), _array(values)
     picture = ax.imshow(values.T, **{"aspect": "auto", "cmap": "cividis", **style})
-    ax.figure.colorbar(picture, cax=ax.inset_axes([1.02, 0, 0.025, 1]), label=label)
+    ax.figure.colorbar(picture, cax=ax.inset_axes((1.02, 0, 0.025, 1)), label=label)
     if threshold is not None and min(values.shape) > 1 and values.min() < threshold < values.max():
         ax.contour(values.T, levels=[threshold], colors=COLORS["threshold"], linewidths=0.8)
     ax.set(xlabel="time step", ylabel="neuron")
     return ax
 
 
-def bars(values, ax=None, *, highlight=None, **style):
+def bars(values: Array, ax: Axes | None = None, *, highlight: int | None = None, **style: Any) -> Axes:
     """One bar a class: counts or rates [C]; the bar ``highlight`` is green and hatched."""
     ax, values = _axes(ax), _array(values).astype(float)
     edges = (np.arange(len(values))[:, None] + [-0.4, 0.4]).ravel()
@@ -162,7 +171,9 @@ def bars(values, ax=None, *, highlight=None, **style):
     return ax
 
 
-def tally(values, ax=None, *, expected=None, label=None, **style):
+def tally(
+    values: Array, ax: Axes | None = None, *, expected: tuple | None = None, label: str | None = None, **style: Any
+) -> Axes:
     """How often each whole number came, as a share of all; ``expected`` (numbers, their chances) as green points."""
     ax, values = _axes(ax), _array(values)
     if (values != values.round()).any() or (values < 0).any():
@@ -177,7 +188,7 @@ def tally(values, ax=None, *, expected=None, label=None, **style):
     return ax
 
 
-def confusion(counts, ax=None, **style):
+def confusion(counts: Array, ax: Axes | None = None, **style: Any) -> Axes:
     """How often class i (row) was called class j (column): counts [C, C], each row shown as a share of its class."""
     ax, counts = _axes(ax), _array(counts)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -191,7 +202,9 @@ def confusion(counts, ax=None, **style):
     return ax
 
 
-def history(loss, ax=None, *, accuracy=None, test_step=None, **style):
+def history(
+    loss: Array, ax: Axes | None = None, *, accuracy: list | None = None, test_step: list | None = None, **style: Any
+) -> Axes:
     """Loss of every batch, faint, and its running mean; on top the test accuracy, after the batch it was measured."""
     ax, loss = _axes(ax), _array(loss)
     ax.plot(loss, **{"color": COLORS["membrane"], "alpha": 0.25, "linewidth": 0.8, **style})
@@ -203,16 +216,16 @@ def history(loss, ax=None, *, accuracy=None, test_step=None, **style):
     if accuracy:
         room = 0.09 * len(loss)  # that a label takes; the last one always gets it
         free = len(loss) + room
-        for x, y in reversed(list(zip(test_step, accuracy, strict=True))):
+        for x, y in reversed(list(zip(test_step or [], accuracy, strict=True))):
             ax.axvline(x, color="0.85", linewidth=1, zorder=0)
             if room <= x <= free - room:
-                place = dict(ha="right", va="top", transform=ax.get_xaxis_transform())
+                place: dict[str, Any] = dict(ha="right", va="top", transform=ax.get_xaxis_transform())
                 ax.text(x, 1.0, f"{y:.1%} ", color=COLORS["target"], **place)
                 free = x
     return ax
 
 
-def spread(curves, ax=None, *, x=None, **style):
+def spread(curves: Array, ax: Axes | None = None, *, x: Array | None = None, **style: Any) -> Axes:
     """Several runs of one thing, [R, N]: their mean as a line, smallest to largest as a band."""
     ax, curves = _axes(ax), _array(curves)
     x = np.arange(curves.shape[1]) if x is None else _array(x)
@@ -221,35 +234,15 @@ def spread(curves, ax=None, *, x=None, **style):
     return ax
 
 
-def layers(shapes, ax=None, *, steps=(), **style):
-    """A network from left to right: maps (C, H, W) as stacked squares, (N,) as a column, ``steps`` between them."""
-    ax, shapes, x, at = _axes(ax), [tuple(map(int, shape)) for shape in shapes], 0.0, []
-    style = {"facecolor": "white", "edgecolor": COLORS["membrane"], **style}
-    for shape in shapes:
-        high, wide = (shape[1] / 28, shape[2] / 28) if len(shape) == 3 else ((shape[0] / 512) ** 0.5, 0.08)
-        sheets = min(shape[0], 6) if len(shape) == 3 else 1
-        for sheet in range(sheets):
-            ax.add_patch(plt.Rectangle((x + 0.06 * sheet, 0.06 * sheet - high / 2), wide, high, **style))
-        right = x + wide + 0.06 * (sheets - 1)
-        ax.text((x + right) / 2, -0.62, " x ".join(map(str, shape)), ha="center", va="top")
-        at.append((x, right))
-        x = right + 1.1
-    for (_, start), (end, _), step in zip(at, at[1:], steps, strict=False):
-        ax.annotate("", (end - 0.08, 0), (start + 0.08, 0), arrowprops=dict(arrowstyle="->", color="0.4"))
-        ax.text((start + end) / 2, 0.1, step, ha="center", va="bottom", fontsize=8)
-    ax.set(xlim=(-0.3, right + 0.3), ylim=(-0.85, 0.95), aspect="equal")
-    return _bare(ax)
-
-
-def _axes(ax):
+def _axes(ax: Axes | None) -> Axes:
     return plt.subplots()[1] if ax is None else ax
 
 
-def _array(values):
+def _array(values: Array) -> np.ndarray:
     return values.detach().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
 
 
-def _bare(ax):
+def _bare(ax: Axes) -> Axes:
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)

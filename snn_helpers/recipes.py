@@ -1,58 +1,65 @@
-"""Settings of the recorded runs, each under a name; what was recorded with them, and the weights that came of it.
+"""Settings of the recorded runs, each under a name. ``weights`` has what they reached, and what was learnt.
 
 ``reference`` keeps the published settings, ``fast`` and ``best`` are ours; their numbers are never mixed.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import assets, networks, surrogates, training
-from snn_helpers.inputs import centred, constant, decayed_poisson, jitter, plain_poisson, sparse_poisson, still
+from snn_helpers import losses, networks, surrogates
+from snn_helpers.data import random_affine
+from snn_helpers.encoding import Encoder, direct, poisson, standardized
+from snn_helpers.training import one_cycle
+
+
+def decayed_poisson(image: torch.Tensor, steps: int, tau: float) -> torch.Tensor:
+    """Poisson spikes of height 1 / tau: what reaches a neuron that decays its input as it decays its membrane."""
+    return poisson(image, steps).div_(tau)
+
+
+def without_time(image: torch.Tensor, steps: int) -> torch.Tensor:
+    """The image, for a network that has no time."""
+    return image
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a run but its seed. ``encode`` takes a number of steps first."""
+    """All that decides a run but its seed."""
 
-    network: Callable
-    encode: Callable  # (steps, images) -> input
-    loss: Callable
+    network: Callable[..., torch.nn.Module]
+    encode: Encoder
+    loss: losses.Loss
     epochs: int
     batch_size: int
     lr: float
-    about: dict  # the settings in words, kept in the recorded file
+    about: dict[str, str]  # the settings in words, kept in the recorded file
     steps: int = 1
     tau: float | None = None  # of a neuron that decays its input too: beta is 1 - 1/tau, the input comes divided by tau
-    optimizer: Callable = torch.optim.Adam
-    schedule: Callable | None = None
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+    schedule: Callable[[torch.optim.Optimizer, int], torch.optim.lr_scheduler.LRScheduler] | None = None
     precision: torch.dtype | None = torch.float32  # None: bfloat16 where the processor has it (hardware.best_precision)
-    augment: Callable | None = None
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None
     test_every: int | None = None
-    readout: Callable = training.spike_count
-    convert: dict = field(default_factory=dict)  # of a CNN: how it becomes spikes
+    readout: losses.Readout = losses.spike_count
+    convert: dict[str, object] = field(default_factory=dict)  # of a CNN: how it becomes spikes
+
+    def input(self, images: torch.Tensor) -> torch.Tensor:
+        """What the network gets for images [B, 1, 28, 28]: encoded, in the steps of this recipe."""
+        return self.encode(images, self.steps)
 
 
-def one_cycle(optimizer, steps):
-    """Learning rate up for a fifth of the run, then down to nothing (torch's OneCycleLR); its peak is the lr."""
-    peak, steps = optimizer.param_groups[0]["lr"], max(steps, 3)
-    rise = max(0.2, 2 / steps)  # torch divides by the length of the rise and of the fall: neither may be nothing
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=rise)
-
-
-RECIPES = {
+RECIPES: dict[str, dict[str, Recipe]] = {
     "single-layer": {
         "reference": Recipe(
             # 1 - 2**-24 is the largest float32 below 1: "above it" is "at 1 or above", as published
             network=partial(networks.single_layer, beta=0.5, threshold=1 - 2**-24, reset="zero"),
-            encode=decayed_poisson,
+            encode=partial(decayed_poisson, tau=2.0),
             tau=2.0,
-            loss=training.mse_rate_loss,
+            loss=losses.mse_rate_loss,
             steps=100,
             epochs=20,
             batch_size=128,
@@ -68,8 +75,8 @@ RECIPES = {
         ),
         "fast": Recipe(
             network=networks.single_layer,
-            encode=plain_poisson,
-            loss=training.mse_rate_loss,
+            encode=poisson,
+            loss=losses.mse_rate_loss,
             steps=50,
             epochs=8,
             batch_size=128,
@@ -87,8 +94,8 @@ RECIPES = {
     "hidden-layer": {
         "reference": Recipe(
             network=partial(networks.hidden_layer, spike=surrogates.sigmoid(slope=4.0)),
-            encode=plain_poisson,
-            loss=training.ce_rate_loss,
+            encode=poisson,
+            loss=losses.ce_rate_loss,
             steps=100,
             epochs=5,
             batch_size=64,
@@ -106,8 +113,8 @@ RECIPES = {
         ),
         "fast": Recipe(
             network=partial(networks.hidden_layer, spike=surrogates.fast_sigmoid(10)),
-            encode=plain_poisson,
-            loss=training.ce_count_loss,
+            encode=poisson,
+            loss=losses.ce_count_loss,
             steps=25,
             epochs=5,
             batch_size=128,
@@ -125,8 +132,8 @@ RECIPES = {
     "csnn": {
         "reference": Recipe(
             network=networks.csnn,
-            encode=constant,
-            loss=training.ce_rate_loss,
+            encode=direct,
+            loss=losses.ce_rate_loss,
             steps=100,
             epochs=1,
             batch_size=128,
@@ -143,8 +150,8 @@ RECIPES = {
         ),
         "fast": Recipe(
             network=partial(networks.csnn, beta=0.9, spike=surrogates.fast_sigmoid(5)),
-            encode=centred,
-            loss=training.ce_count_loss,
+            encode=standardized,
+            loss=losses.ce_count_loss,
             steps=8,
             epochs=1,
             batch_size=32,
@@ -164,13 +171,13 @@ RECIPES = {
     "cnn-to-snn": {
         "reference": Recipe(
             network=networks.cnn,
-            encode=still,
+            encode=without_time,
             loss=F.cross_entropy,
             epochs=15,
             batch_size=40,
             lr=0.05,
             optimizer=partial(torch.optim.SGD, momentum=0.5),
-            convert=dict(percentile=100, v_init=0.0, encode=sparse_poisson, steps=40),
+            convert=dict(percentile=100, v_init=0.0, encode=partial(poisson, gain=1 / 2.5), steps=40),
             about={
                 "source": 'MathWorks, "Convert Convolutional Network to Spiking Neural Network" (R2023b), on MNIST',
                 "neuron": "integrate-and-fire, threshold 1, reset by subtraction, start at rest",
@@ -182,14 +189,14 @@ RECIPES = {
         ),
         "fast": Recipe(
             network=networks.cnn,
-            encode=still,
+            encode=without_time,
             loss=F.cross_entropy,
             epochs=12,
             batch_size=128,
             lr=5e-3,
             schedule=one_cycle,
-            augment=jitter,
-            convert=dict(percentile=99, v_init=0.5, encode=constant, steps=10),
+            augment=random_affine,
+            convert=dict(percentile=99, v_init=0.5, encode=direct, steps=10),
             about={
                 "source": "ours; chosen on the last 5,000 training images",
                 "neuron": "integrate-and-fire, threshold 1, reset by subtraction, start at half the threshold",
@@ -210,50 +217,11 @@ RECIPES["csnn"]["best"] = replace(  # fewer steps for longer, on digits that are
     batch_size=64,
     lr=2e-3,
     test_every=None,
-    augment=partial(jitter, turn=12, zoom=0.11, shift=2),
-    readout=training.count_then_membrane,
+    augment=partial(random_affine, turn=12, zoom=0.11, shift=2),
+    readout=losses.count_then_membrane,
     about=_fast.about
     | {
         "augmentation": "each digit turned by up to 12 degrees, scaled by up to 11 %, moved by up to 2 pixels",
         "readout": "the class with most spikes; between equals, the higher mean membrane",
     },
 )
-
-
-def recorded(system, name):
-    """The recorded runs of a recipe, one dict a seed, from notebooks/results (keys as in ``run``)."""
-    found = results(f"{system}-{name}-seed*.json")
-    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
-
-
-def published(system):
-    """The published figure that a system is held against: a dict with source, test_accuracy and what it is of."""
-    return json.loads(results("published.json")[0].read_text(encoding="utf-8"))[system]
-
-
-def results(pattern):
-    """The files of notebooks/results whose name matches, sorted. Raises FileNotFoundError if there is none."""
-    for folder in Path("results"), Path(__file__).parents[1] / "notebooks" / "results":
-        if found := sorted(folder.glob(pattern)):
-            return found
-    raise FileNotFoundError(
-        f"recorded: found no {pattern} in notebooks/results. Open the notebooks from a clone of the repository, "
-        "installed with pip install --editable; python -m snn_helpers train records new runs."
-    )
-
-
-def trained(system, name):
-    """The network of a recipe with the bundled weights of its seed-0 run: ``trained("csnn", "fast")``.
-
-    Raises ValueError for a recipe whose weights do not come with the package.
-    """
-    bundled = [recipe for recipe in RECIPES[system] if f"{system}-{recipe}.safetensors" in assets.SHA256]
-    if name not in bundled:
-        command = f"python -m snn_helpers train {system.removesuffix('-to-snn')} --recipe {name}"
-        raise ValueError(
-            f"trained: the package has no weights of {system}'s recipe {name!r}, only of {', '.join(bundled)}. Make "
-            f"them: {command}; and name the file that it writes: --weights."
-        )
-    net = RECIPES[system][name].network()
-    net.load_state_dict(networks.weights(f"{system}-{name}"))
-    return net

@@ -1,179 +1,94 @@
-"""Training and judging: fit, accuracy, and the losses and readouts. Nothing here draws or prints (but for the bar)."""
+"""The training loop, and how good a network is: fit, accuracy, scores. Nothing here draws or prints."""
 
-import math
 import time
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from tqdm.auto import tqdm
+from torch import nn
 
-from snn_helpers.checkpoints import random_state, set_random_state
-from snn_helpers.data import batches
-from snn_helpers.diagnosis import diagnose
-from snn_helpers.distributed import Team
-from snn_helpers.hardware import without_denormals
-from snn_helpers.judging import accuracy, autocast, check, output_of, same_modes, scores, seeded
-from snn_helpers.losses import ce_count_loss, ce_rate_loss, count_then_membrane, mse_rate_loss, spike_count
-
-__all__ = [
-    "History",
-    "accuracy",
-    "ce_count_loss",
-    "ce_rate_loss",
-    "count_then_membrane",
-    "diagnose",
-    "fit",
-    "mse_rate_loss",
-    "scores",
-    "spike_count",
-]
+from snn_helpers.data import Digits, batches
+from snn_helpers.engine.checks import check_training
+from snn_helpers.engine.context import autocast, evaluating, same_modes, seeded
+from snn_helpers.engine.hardware import without_denormals
+from snn_helpers.losses import Loss, Readout, spike_count
+from snn_helpers.neurons import Record
 
 
 @dataclass
 class History:
-    """What ``fit`` has seen so far. Lists grow while it runs, so an ``on_step`` callback can draw them."""
+    """What a training has seen so far. Lists grow while it runs, so an ``on_step`` callback can draw them."""
 
-    loss: list = field(default_factory=list)  # one a step, of that step's batch
+    loss: list[float] = field(default_factory=list)  # one a step, of that step's batch
     # one an epoch: of its batches as they were trained on, each before its step; so it costs nothing, and is lower than
     # what the network reaches at the end of the epoch on the same digits
-    train_accuracy: list = field(default_factory=list)
-    test_accuracy: list = field(default_factory=list)  # one each time the network was judged on ``test``
-    test_step: list = field(default_factory=list)  # number of steps taken when it was
-    epoch_end: list = field(default_factory=list)  # number of steps taken at the end of each epoch
-    seconds: list = field(default_factory=list)  # training time of each epoch
+    train_accuracy: list[float] = field(default_factory=list)
+    test_accuracy: list[float] = field(default_factory=list)  # one each time the network was evaluated on test digits
+    test_step: list[int] = field(default_factory=list)  # number of steps taken when it was
+    epoch_end: list[int] = field(default_factory=list)  # number of steps taken at the end of each epoch
+    seconds: list[float] = field(default_factory=list)  # training time of each epoch
     interrupted: bool = False
+
+    def evaluate(
+        self, net: nn.Module, test: Digits, encode: Callable[[torch.Tensor], torch.Tensor], **how: Any
+    ) -> None:
+        """Add the accuracy of ``net`` on the ``test`` digits, now; ``how`` as in ``scores``."""
+        self.test_accuracy.append(accuracy(net, test, encode, **how))
+        self.test_step.append(len(self.loss))
 
 
 def fit(
-    net,
-    digits,
-    encode,
-    loss,
+    net: nn.Module,
+    digits: Digits,
+    encode: Callable[[torch.Tensor], torch.Tensor],
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
     *,
-    epochs,
-    batch_size,
-    lr,
-    seed,
-    test=None,
-    test_every=None,
-    optimizer=torch.optim.Adam,
-    schedule=None,
-    augment=None,
-    readout=spike_count,
-    precision=torch.float32,
-    checkpoint=None,
-    on_step=None,
-    progress=True,
-    team=None,
-):
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    test: Digits | None = None,
+    on_step: Callable[[History], object] | None = None,
+) -> History:
     """Train ``net`` in place and return the History.
 
-    Parameters
-    ----------
     net : an SNN, or any module (an ANN twin) that turns ``encode(images)`` into scores [B, C]
-    digits : data.Digits to learn from
-    encode : images [B, 1, 28, 28] -> the network's input
+    digits : data.Digits to learn from, ``batch_size`` at a time, in an order of its own each epoch
+    encode : images as of ``data.pixels`` -> the network's input
     loss : (output, labels) -> scalar; the output is the last Record of an SNN, the scores of another module
-    epochs, batch_size, lr : as usual; lr is the optimizer's
-    seed : order of the digits and all random draws of ``encode`` follow from it, to the bit on one machine.
-        The caller's random state is left as it was
-    test : data.Digits to judge after each epoch
-    test_every : judge also after the first step, and after each ``test_every`` more
-    optimizer : (parameters, lr=...) -> an optimizer of torch.optim
-    schedule : (optimizer, total steps) -> a scheduler of torch.optim.lr_scheduler, stepped after each batch
-    augment : images -> images, for training only, before ``encode``
-    readout : Record of the last layer -> scores [B, C] that an SNN is judged by
-    precision : torch.float32, or torch.bfloat16 for convolutions and matrix products (torch.autocast), not membranes
-    checkpoint : checkpoints.Checkpoint: the run goes on from what is saved there, and saves whenever it judges, and
-        at the end of each epoch. A run that was killed and resumed ends with the same weights, bit for bit
+    optimizer : of torch.optim, with the parameters of ``net``; ``one_cycle`` gives it a schedule
+    seed : order of the digits and all random draws of ``encode`` follow from it, to the bit on one machine
+    test : data.Digits to evaluate after each epoch
     on_step : called with the History after each step
-    progress : show a progress bar
-    team : distributed.Team of processes that call this with one another, each with the same network. Batches,
-        ``seed`` and History are then of all of them; the loss must be a mean over the batch. Each draws its own
-        random numbers, so ``encode`` draws other ones than in one process. The first one saves and shows the bar
 
     Ctrl-C, or the notebook's stop button, ends it early: the network keeps what it has learnt and the History says
-    ``interrupted``. Each module of ``net`` is left in the mode (train or eval) that it was in. Raises ValueError for
-    no digits, epochs, test_every or a batch size under 1, a learning rate that is not above 0, and another precision;
-    and as the checkpoint does.
+    ``interrupted``. The caller's random state, and the mode (train or eval) of each module, are left as they were.
+    Raises ValueError for no digits, and for epochs or a batch size under 1.
     """
-    check("fit", precision, digits=digits, **({"test": test} if test else {}))
-    for name, value in ("epochs", epochs), ("batch_size", batch_size), ("test_every", test_every):
-        if value is not None and value < 1:
-            raise ValueError(f"fit: {name} must be at least 1, got {value}.")
-    if not 0 < lr < math.inf:
-        raise ValueError(f"fit: lr (learning rate) must be a number above 0, got {lr}.")
-    team = team or Team()
-    device = next(net.parameters()).device
-    in_epoch = -(-len(digits.labels) // batch_size)
-    optimizer = optimizer(net.parameters(), lr=lr)
-    scheduler = schedule(optimizer, epochs * in_epoch) if schedule else None
-    parts = {"net": net, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
-    history, order, right, spread = History(), None, 0, team.spread(net)
-
-    def save():
-        if checkpoint:
-            states = {name: part.state_dict() for name, part in parts.items()}
-            own = {"random": team.gather(random_state(device)), "right": team.gather(right)}
-            state = {**states, **own, "history": asdict(history), "order": order}
-
-            def write():
-                checkpoint.save(state)
-                team.saved = len(history.loss)
-
-            team.decide(write)
-            team.saved = len(history.loss)
-
-    with (
-        seeded(team.seed(seed), device),
-        same_modes(net),
-        without_denormals(),
-        tqdm(total=epochs * in_epoch, disable=not (progress and team.first), unit="batch") as bar,
-    ):
-        if saved := checkpoint and team.decide(checkpoint.load):
-            for name, part in parts.items():
-                part.load_state_dict(saved[name])
-            set_random_state(team.own(saved["random"]), device)
-            history, order, right = History(**saved["history"]), saved["order"], team.own(saved["right"])
-            team.saved = len(history.loss)
-        bar.update(len(history.loss))
+    check_training("fit", epochs=epochs, batch_size=batch_size, digits=digits, test=test)
+    history, device = History(), next(net.parameters()).device
+    with seeded(seed, device), same_modes(net), without_denormals():
         try:
-            for epoch in range(len(history.epoch_end), epochs):
-                done = len(history.loss) - epoch * in_epoch
-                if done == 0:
-                    order = team.decide(lambda: torch.randint(2**62, ()).item())
-                    history.seconds.append(0.0)
-                    right = 0
-                todo = batches(digits, batch_size, shuffle=True, seed=order, device=device)
-                for images, labels in islice(todo, done, None):
+            for _ in range(epochs):
+                order, right = int(torch.randint(2**62, ())), 0
+                history.seconds.append(0.0)
+                for images, labels in batches(digits, batch_size, shuffle=True, seed=order, device=device):
                     start = time.perf_counter()
-                    images, labels, weight = team.share(images, labels)
                     net.train()
                     optimizer.zero_grad()
-                    with autocast(device, precision):
-                        output = output_of(spread, encode(augment(images) if augment else images))
-                        value = loss(output, labels) * weight
+                    output = output_of(net, encode(images))
+                    value = loss(output, labels)
                     value.backward()
                     optimizer.step()
-                    if scheduler:
-                        scheduler.step()
-                    history.loss.append(team.total(value.item()))
-                    if weight:  # else a blank image stands in for none
-                        right += _right(output, labels, readout)
+                    history.loss.append(value.item())
+                    right += count_right(output, labels)
                     history.seconds[-1] += time.perf_counter() - start
-                    ended = len(history.loss) == (epoch + 1) * in_epoch
-                    if ended:
+                    if len(history.loss) == len(history.seconds) * digits.steps(batch_size):
                         history.epoch_end.append(len(history.loss))
-                        history.train_accuracy.append(team.total(right) / len(digits.labels))
-                    if ended or (test_every and (len(history.loss) - 1) % test_every == 0):
+                        history.train_accuracy.append(right / len(digits.labels))
                         if test:
-                            how = dict(readout=readout, seed=team.seed(seed), precision=precision, team=team)
-                            history.test_accuracy.append(accuracy(net, test, encode, **how))
-                            history.test_step.append(len(history.loss))
-                        save()
-                    bar.update()
-                    bar.set_postfix_str(f"loss {history.loss[-1]:.4f}", refresh=False)
+                            history.evaluate(net, test, encode, seed=seed)
                     if on_step:
                         on_step(history)
         except KeyboardInterrupt:
@@ -181,8 +96,78 @@ def fit(
     return history
 
 
+def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    """Let the learning rate rise for a fifth of the ``steps``, then fall to nothing; its peak is the optimizer's lr.
+
+    Returns torch's OneCycleLR (Smith and Topin 2018, arXiv 1708.07120), which from now on takes a step whenever the
+    optimizer does: ``one_cycle(optimizer, epochs * digits.steps(batch_size))``.
+    """
+    peak, steps = optimizer.param_groups[0]["lr"], max(steps, 3)
+    rise = max(0.2, 2 / steps)  # torch divides by the length of the rise and of the fall: neither may be nothing
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=rise)
+    optimizer.register_step_post_hook(lambda *_: schedule.step())
+    return schedule
+
+
+def scores(
+    net: nn.Module,
+    digits: Digits,
+    encode: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    readout: Readout = spike_count,
+    batch_size: int = 500,
+    seed: int = 0,
+    precision: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """What ``net`` gives each class for each of ``digits``, [N, C]: spike counts of an SNN, outputs of another module.
+
+    Random draws of ``encode`` follow from ``seed``; ``readout`` and ``precision`` are as in ``fit``. The caller's
+    random state, and the mode (train or eval) of each module, are left as they were. Raises ValueError for no digits,
+    another precision, and scores that are NaN or not one row a digit.
+    """
+    check_training("scores", precision, digits=digits)
+    parts = []
+    with evaluating(net, seed) as device:
+        for images, _ in batches(digits, batch_size, device=device):
+            with autocast(device, precision):
+                found = _scores(net, encode(images), readout)
+            if found.ndim != 2 or len(found) != len(images):
+                raise ValueError(
+                    f"scores: wanted [B, C] of the network and its readout, for {len(images)} images, got "
+                    f"{list(found.shape)}. A readout sums over time, its first axis; encode keeps every image."
+                )
+            parts.append(found)
+    found = torch.cat(parts).cpu()
+    if found.isnan().any():
+        raise ValueError("scores: the network answers NaN (not a number): it has diverged. Try a smaller lr.")
+    return found
+
+
+def accuracy(net: nn.Module, digits: Digits, encode: Callable[[torch.Tensor], torch.Tensor], **how: Any) -> float:
+    """The share of all ``digits`` that ``net`` classifies correctly, ``how`` as in ``scores``, as which it raises.
+
+    Of equal scores the lower class is the answer.
+    """
+    check_training("accuracy", digits=digits)
+    return (scores(net, digits, encode, **how).argmax(-1) == digits.labels).sum().item() / len(digits.labels)
+
+
+def _scores(net: Any, x: torch.Tensor, readout: Readout) -> torch.Tensor:
+    if hasattr(net, "stream"):  # of all layers but the last nothing is kept: for 500 images it can take gigabytes
+        pieces = (records[-1] for records in net.stream(x))
+        return readout(Record(*map(torch.cat, zip(*pieces, strict=True))))
+    output = output_of(net, x)
+    return output if torch.is_tensor(output) else readout(output)
+
+
+def output_of(net: nn.Module, x: torch.Tensor) -> Record | torch.Tensor:
+    """The last Record of an SNN, what another module returns."""
+    output = net(x)
+    return output[-1] if isinstance(output, list) else output
+
+
 @torch.no_grad()
-def _right(output, labels, readout):
-    """How many of a batch the output names rightly."""
-    found = readout(output) if hasattr(output, "spikes") else output
-    return (found.argmax(-1) == labels).sum().item()
+def count_right(output: Record | torch.Tensor, labels: torch.Tensor, readout: Readout = spike_count) -> int:
+    """How many of a batch the output, a Record or scores [B, C], classifies correctly."""
+    found = output if torch.is_tensor(output) else readout(output)
+    return int((found.argmax(-1) == labels).sum())

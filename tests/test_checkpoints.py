@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from snn_helpers import checkpoints
+from snn_helpers import weights
+from snn_helpers.runs import checkpoints
 
 
 @pytest.mark.parametrize(
@@ -35,5 +36,5 @@ def test_random_draws_go_on_where_they_were():
 def test_a_file_takes_the_place_of_the_one_before(tmp_path):
     path = tmp_path / "file"
     for content in "before", b"after":
-        checkpoints.write(path, content)
+        weights.write(path, content)
     assert path.read_bytes() == b"after" and list(tmp_path.iterdir()) == [path]

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from snn_helpers import checkpoints, data, inputs, networks, recipes, settings, training
+from snn_helpers import data, encoding, networks, recipes, weights
 from snn_helpers.__main__ import main
+from snn_helpers.runs import checkpoints, loop, settings
 
 
 def fails(capsys, *arguments):
@@ -236,7 +237,7 @@ def test_evaluate_reads_from_the_file_how_it_was_trained(few, capsys, tmp_path, 
     main(f"evaluate {system} --weights {weights} --data-dir {few}".split())
     assert capsys.readouterr().out == f"{trained['test_accuracy']:.2%} of 97 test digits\n"
     main(f"evaluate {system} --weights {weights} --data-dir {few} -T 2".split())
-    assert capsys.readouterr().out.startswith(f"judged in 2 steps, trained in {trained['steps']}\n")
+    assert capsys.readouterr().out.startswith(f"evaluated in 2 steps, trained in {trained['steps']}\n")
     other = "fast" if "--recipe" in how else "reference"
     message = fails(capsys, "evaluate", system, "--weights", weights, "--recipe", other, "--data-dir", few)
     assert f"was trained by recipe {trained['based_on']}, wanted {other}. Leave out --recipe" in message
@@ -244,7 +245,7 @@ def test_evaluate_reads_from_the_file_how_it_was_trained(few, capsys, tmp_path, 
 
 def test_of_a_file_that_says_nothing_evaluate_says_what_it_takes_it_for(few, capsys, tmp_path):
     path = tmp_path / "w.safetensors"
-    networks.save_weights(networks.single_layer(), path, {})
+    weights.save(networks.single_layer(), path, {})
     main(f"evaluate single-layer --weights {path} --data-dir {few}".split())
     said = "does not say how it was trained. Taken to be of recipe fast: beta=0.5, threshold=1.0, reset=zero"
     assert said in capsys.readouterr().out
@@ -261,7 +262,7 @@ def test_of_a_file_that_says_nothing_evaluate_says_what_it_takes_it_for(few, cap
 )
 def test_a_file_that_says_other_than_its_recipe_is_refused(few, capsys, tmp_path, wrong, words):
     path = tmp_path / "w.safetensors"
-    networks.save_weights(networks.single_layer(), path, {"system": "single-layer", "recipe": "custom", **wrong})
+    weights.save(networks.single_layer(), path, {"system": "single-layer", "recipe": "custom", **wrong})
     message = fails(capsys, "evaluate", "single-layer", "--weights", path, "--data-dir", few)
     assert re.search(words, message), message
 
@@ -286,7 +287,7 @@ def test_a_run_on_the_bundled_digits_says_so_and_is_never_a_recorded_one(few, sh
     assert f"of 10,000 test digits after 1 epoch on {some}: " in lines[-1]
     record = json.loads((tmp_path / "results" / "single-layer-fast-10000-seed0.json").read_text())
     assert (record["train_images"], record["test_images"]) == (10_000, 10_000)
-    assert [run["train_images"] for run in recipes.recorded("single-layer", "fast")] == [60_000] * 3
+    assert [run["train_images"] for run in weights.recorded("single-layer", "fast")] == [60_000] * 3
 
     # nor does it go on from a run on other digits, even if its checkpoint were there
     main(f"train single-layer --out results --data-dir {few}".split())
@@ -330,10 +331,10 @@ def test_tau_of_the_published_single_layer_means_what_it_means_there(few, short,
     recipe = settings.changed(reference, {"tau": 5.0})
     image, net = torch.rand(3, 1, 28, 28), recipe.network()
     torch.manual_seed(1)
-    record = net(recipe.encode(11, image))[-1]
+    record = net(recipe.encode(image, 11))[-1]
     torch.manual_seed(1)
     v, fired = torch.zeros(3, 10), 0
-    for x in inputs.plain_poisson(11, image).flatten(2) @ net.layers[0][1].weight.T:  # SpikingJelly's LIFNode
+    for x in encoding.poisson(image, 11).flatten(2) @ net.layers[0][1].weight.T:  # SpikingJelly's LIFNode
         v = v + (x - v) / 5
         torch.testing.assert_close(record.membrane[fired], v, atol=1e-6, rtol=1e-5)
         spike = v >= 1
@@ -360,9 +361,11 @@ def test_a_run_interrupted_in_the_middle_of_an_epoch_goes_on_there(few, tmp_path
     def learn(checkpoint, on_step=None):
         torch.manual_seed(1)
         net = networks.single_layer()
-        history = training.fit(net, digits, lambda x: inputs.plain_poisson(5, x), training.mse_rate_loss, epochs=2,
-                               batch_size=20, lr=0.01, seed=4, test=digits, test_every=3, schedule=recipes.one_cycle,
-                               checkpoint=checkpoint, on_step=on_step, progress=False)  # fmt: skip
+        recipe = dataclasses.replace(
+            recipes.RECIPES["single-layer"]["fast"], epochs=2, steps=5, batch_size=20, test_every=3
+        )
+        how = dict(seed=4, test=digits, checkpoint=checkpoint, on_step=on_step, progress=False)
+        history = loop.train(net, digits, recipe, **how)
         return net.layers[0][1].weight.detach(), history
 
     def stop(history):
@@ -394,14 +397,14 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path):
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    checkpoints.write(path, "before")
+    weights.write(path, "before")
 
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="file could not be written: No space left on device"):
-        checkpoints.write(path, "after")
+        weights.write(path, "after")
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
 
 

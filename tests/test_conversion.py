@@ -201,9 +201,9 @@ def test_normalize_refuses(x, percentile, error, words):
 
 def test_simulate_counts_what_the_network_does_for_every_digit():
     digits = some(29)
-    snn = conversion.to_snn(conversion.normalize(networks.cnn(), digits.images.unsqueeze(1) / 255, 95))
+    snn = conversion.to_snn(conversion.normalize(networks.cnn(), digits.pixels, 95))
     run = conversion.simulate(snn, digits, 13, batch_size=7)
-    records = snn(direct(digits.images.unsqueeze(1) / 255, 13))
+    records = snn(direct(digits.pixels, 13))
     assert torch.equal(run.votes.float(), records[-1].spikes.cumsum(0)) and run.votes.any()
     for i, record in enumerate(records):
         assert torch.equal(run.spikes[..., i].float(), record.spikes.flatten(2).sum(-1))
@@ -224,7 +224,7 @@ def test_what_is_left_is_the_membrane_after_its_reset(reset, threshold):
     run = conversion.simulate(snn, digits, 9)
     threshold = threshold[-1] if isinstance(threshold, list) else threshold
     with torch.no_grad():
-        record = snn(direct(digits.images.unsqueeze(1) / 255, 9))[-1]
+        record = snn(direct(digits.pixels, 9))[-1]
     fired = record.spikes == 1
     after = {
         "subtract": record.membrane - threshold,
@@ -289,7 +289,7 @@ def test_answers_accuracy_and_confusion_by_hand():
 
 def test_random_inputs_follow_the_seed_and_leave_the_callers_alone():
     digits = some(17)
-    snn = conversion.to_snn(conversion.normalize(networks.cnn(), digits.images.unsqueeze(1) / 255))
+    snn = conversion.to_snn(conversion.normalize(networks.cnn(), digits.pixels))
     encode = partial(poisson, gain=1 / 2.5)
     torch.manual_seed(5)
     state = torch.get_rng_state()
@@ -306,11 +306,10 @@ def test_a_trained_cnn_keeps_its_answers_as_spikes():
     few = data.Digits(digits.images[:1500], digits.labels[:1500], "")
     torch.manual_seed(0)
     cnn = networks.cnn()
-    training.fit(
-        cnn, few, lambda x: x, nn.functional.cross_entropy, epochs=2, batch_size=50, lr=3e-3, seed=0, progress=False
-    )
+    adam = torch.optim.Adam(cnn.parameters(), lr=3e-3)
+    training.fit(cnn, few, lambda x: x, nn.functional.cross_entropy, adam, epochs=2, batch_size=50, seed=0)
     test = some(199)
     wanted = training.accuracy(cnn, test, lambda x: x)
-    snn = conversion.to_snn(conversion.normalize(cnn, few.images[:300].unsqueeze(1) / 255))
+    snn = conversion.to_snn(conversion.normalize(cnn, data.pixels(few.images[:300])))
     accuracy = conversion.accuracy_per_step(snn, test, 40)
     assert wanted > 0.8 and abs(accuracy[-1] - wanted) <= 0.025 and accuracy[0] < wanted - 0.1

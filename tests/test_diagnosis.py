@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from snn_helpers import networks, training
+from snn_helpers import losses, networks
+from snn_helpers.diagnosis import diagnose
 from snn_helpers.neurons import Record
-from snn_helpers.training import diagnose
 
 LABEL = torch.tensor([0, 3, 7])
 HEALTHY = (torch.rand(13, 3, 5, generator=torch.Generator().manual_seed(0)) < 0.5).float()
@@ -26,7 +26,7 @@ def net(**options):
 
 def seen(network, scale=1.0):
     records = network(torch.rand(13, 3, 1, 28, 28) * scale)
-    return records, training.ce_rate_loss(records[-1], LABEL)
+    return records, losses.ce_rate_loss(records[-1], LABEL)
 
 
 def test_a_healthy_network_has_nothing():
@@ -138,8 +138,8 @@ def test_a_loss_that_is_no_number_is_said_alone(loss):
 @pytest.mark.parametrize(
     "loss, words",
     [
-        (training.mse_rate_loss, "The loss is 0.1, at a known floor: 1/10"),
-        (training.ce_rate_loss, "The loss is 2.303, at a known floor: ln 10"),
+        (losses.mse_rate_loss, "The loss is 0.1, at a known floor: 1/10"),
+        (losses.ce_rate_loss, "The loss is 2.303, at a known floor: ln 10"),
     ],
 )
 def test_the_floors_of_silence(loss, words):
@@ -149,7 +149,7 @@ def test_the_floors_of_silence(loss, words):
 
 def test_the_floor_of_a_perfect_answer():
     spikes = torch.nn.functional.one_hot(LABEL, 10).float().expand(7, 3, 10)
-    loss = training.ce_rate_loss(Record(spikes, spikes * 2), LABEL)
+    loss = losses.ce_rate_loss(Record(spikes, spikes * 2), LABEL)
     assert any("this loss can fall no further" in finding for finding in diagnose([Record(spikes, spikes * 2)], loss))
 
 

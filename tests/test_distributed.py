@@ -16,15 +16,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import checkpoints, data, distributed, networks, training
+from snn_helpers import data, losses, networks, recipes, training, weights
 from snn_helpers.__main__ import main
 from snn_helpers.encoding import direct
+from snn_helpers.runs import checkpoints, distributed, loop
 from snn_helpers.surrogates import fast_sigmoid
 
 NETS = {
-    "csnn": (lambda: networks.csnn(beta=0.9, threshold=0.3, spike=fast_sigmoid(2)), training.ce_count_loss),
-    "hidden": (lambda: networks.hidden_layer(31, threshold=0.3, spike=fast_sigmoid(2)), training.ce_rate_loss),
-    "single": (networks.single_layer, training.mse_rate_loss),
+    "csnn": (lambda: networks.csnn(beta=0.9, threshold=0.3, spike=fast_sigmoid(2)), losses.ce_count_loss),
+    "hidden": (lambda: networks.hidden_layer(31, threshold=0.3, spike=fast_sigmoid(2)), losses.ce_rate_loss),
+    "single": (networks.single_layer, losses.mse_rate_loss),
     "cnn": (networks.cnn, F.cross_entropy),
 }
 COUNTS = 12, 7, 1  # divides by two processes; does not; is fewer than they are
@@ -41,9 +42,9 @@ def step(name, count, team=None):
     torch.manual_seed(0)
     net = network()
     before = [weight.detach().clone() for weight in net.parameters()]
-    history = training.fit(net, some(count), lambda x: x if name == "cnn" else direct(x, 5), loss, epochs=1,
-                           batch_size=count, lr=1.0, seed=0, optimizer=torch.optim.SGD, test=some(13, train=False),
-                           progress=False, team=team)  # fmt: skip
+    recipe = recipes.Recipe(network, recipes.without_time if name == "cnn" else direct, loss, steps=5, epochs=1,
+                            batch_size=count, lr=1.0, optimizer=torch.optim.SGD, about={})  # fmt: skip
+    history = loop.train(net, some(count), recipe, seed=0, test=some(13, train=False), progress=False, team=team)
     gradients = [old - new.detach() for old, new in zip(before, net.parameters(), strict=True)]
     return gradients, history.loss[0], history.train_accuracy[0], history.test_accuracy[0]
 
@@ -53,13 +54,14 @@ def two_epochs(team=None):
     digits, seen, drawn = some(7), [], []
     digits.images[:, 0, 0] = torch.arange(1, 8, dtype=torch.uint8)
 
-    def encode(images):
+    def encode(images, steps):
         seen.append((images[:, 0, 0, 0] * 255).round().int().tolist())
         drawn.append(torch.rand(()).item())
-        return direct(images, 2)
+        return direct(images, steps)
 
-    training.fit(networks.single_layer(), digits, encode, training.mse_rate_loss, epochs=2, batch_size=3, lr=0.01,
-                 seed=5, progress=False, team=team)  # fmt: skip
+    net, batch = networks.single_layer(), dict(epochs=2, batch_size=3, lr=0.01)
+    recipe = recipes.Recipe(None, encode, losses.mse_rate_loss, steps=2, about={}, **batch)
+    loop.train(net, digits, recipe, seed=5, progress=False, team=team)
     return seen, drawn
 
 
@@ -147,7 +149,7 @@ def test_a_cnn_is_trained_by_two_and_written_by_one(few, capsys, tmp_path):
     folder = tmp_path / "cnn-to-snn-custom-211-seed0"
     random = torch.load(folder / "checkpoint.pt", weights_only=True)["state"]["random"]
     assert len(random) == 2 and not torch.equal(random[0]["cpu"], random[1]["cpu"])
-    net = networks.load_weights(networks.cnn(), folder / "weights.safetensors")
+    net = weights.load(networks.cnn(), folder / "weights.safetensors")
     assert training.accuracy(net, data.mnist(False, root=few), lambda x: x) == record["cnn_accuracy"]
 
     with pytest.raises(SystemExit, match="is of a run with processes 2, wanted one with 1"):

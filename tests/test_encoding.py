@@ -9,8 +9,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from snn_helpers import memory
 from snn_helpers.encoding import delta, direct, latency, poisson
+from snn_helpers.engine import memory
 
 quick = settings(max_examples=40, deadline=None)
 

@@ -5,9 +5,11 @@ import snntorch
 import torch
 from torch import nn
 
-from snn_helpers import kernels, networks, pooling, surrogates
+from snn_helpers import networks, surrogates
 from snn_helpers.encoding import direct
-from snn_helpers.neurons import RESETS, Record, lif, lif_step
+from snn_helpers.engine import kernels, pooling
+from snn_helpers.engine.checks import RESETS
+from snn_helpers.neurons import Record, lif, lif_step
 
 SPIKE = surrogates.fast_sigmoid(5)
 

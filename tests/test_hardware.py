@@ -5,7 +5,7 @@ import platform
 import pytest
 import torch
 
-from snn_helpers.hardware import best_precision, without_denormals
+from snn_helpers.engine.hardware import best_precision, without_denormals
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""inputs: the mean and the deviation of what a network gets, and jitter, which turns, scales and moves."""
+"""What recipes make of images: the mean and the deviation of an input, and a random affine transform."""
 
 import math
 
 import pytest
 import torch
 
-from snn_helpers import data, inputs
+from snn_helpers import data, encoding, recipes
 
 AXIS = torch.arange(28.0) - 13.5
 
@@ -18,37 +18,37 @@ def centre(images, axis):
 def jittered(image, **how):
     torch.manual_seed(0)
     how = dict(turn=0.0, zoom=0.0, shift=0.0) | how
-    return inputs.jitter(image.expand(307, 1, 28, 28), **how)[:, 0]
+    return data.random_affine(image.expand(307, 1, 28, 28), **how)[:, 0]
 
 
 def test_a_centred_image_has_mean_0_and_deviation_1_over_the_training_digits():
-    images = data.mnist(root="bundled").images[:, None] / 255
-    x = inputs.centred(3, images)
+    images = data.mnist(root="bundled").pixels
+    x = encoding.standardized(images, 3)
     assert x.shape == (3, *images.shape) and x.stride(0) == 0
     assert x[0].mean() == pytest.approx(0, abs=0.01) and x[0].std() == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("encode, drive", [(inputs.plain_poisson, 1), (inputs.sparse_poisson, 0.4)])
-def test_poisson_inputs_fire_at_so_much_of_a_pixels_value(encode, drive):
+@pytest.mark.parametrize("system, drive", [("hidden-layer", 1), ("cnn-to-snn", 0.4)])
+def test_poisson_inputs_fire_at_so_much_of_a_pixels_value(system, drive):
     torch.manual_seed(0)
-    x = encode(211, torch.full((13, 1, 7, 5), 0.75))
+    recipe = recipes.RECIPES[system]["reference"]
+    x = recipe.convert.get("encode", recipe.encode)(torch.full((13, 1, 7, 5), 0.75), 211)
     assert x.shape == (211, 13, 1, 7, 5) and set(x.unique().tolist()) == {0, 1}
     assert x.mean() == pytest.approx(0.75 * drive, abs=4 * 0.5 / x.numel() ** 0.5)
 
 
 def test_a_decayed_input_is_smaller_by_tau():
     torch.manual_seed(0)
-    x = inputs.decayed_poisson(211, torch.full((13, 1, 7, 5), 0.75), tau=4.0)
+    x = recipes.decayed_poisson(torch.full((13, 1, 7, 5), 0.75), 211, tau=4.0)
     assert set(x.unique().tolist()) == {0, 0.25} and (x > 0).double().mean() == pytest.approx(0.75, abs=0.01)
 
 
-def test_the_others_are_the_image_itself():
+def test_a_network_without_time_gets_the_image_itself():
     images = torch.rand(5, 1, 28, 28)
-    assert torch.equal(inputs.constant(3, images), images.expand(3, -1, -1, -1, -1))
-    assert inputs.still(3, images) is images
+    assert recipes.RECIPES["cnn-to-snn"]["fast"].input(images) is images
 
 
-def test_jitter_turns_and_does_not_shear():
+def test_a_random_affine_turns_and_does_not_shear():
     """A bar across and a bar upright turn by the same angle the same way round: they stay at a right angle."""
     across, upright = torch.zeros(2, 1, 1, 28, 28)
     across[..., 13:15, 4:24] = 1
@@ -65,7 +65,7 @@ def test_jitter_turns_and_does_not_shear():
     torch.testing.assert_close(right.sum((1, 2)), torch.full((307,), 40.0), atol=0.8, rtol=0)  # nothing is stretched
 
 
-def test_jitter_scales_across_and_down_alike():
+def test_a_random_affine_scales_across_and_down_alike():
     square = torch.zeros(1, 1, 28, 28)
     square[..., 8:20, 8:20] = 1
     scaled = jittered(square, zoom=0.2)
@@ -76,7 +76,7 @@ def test_jitter_scales_across_and_down_alike():
         assert centre(scaled, axis).abs().max() < 0.01
 
 
-def test_jitter_moves_across_and_down_apart():
+def test_a_random_affine_moves_across_and_down_apart():
     dot = torch.zeros(1, 1, 28, 28)
     dot[..., 13:15, 13:15] = 1
     moved = jittered(dot, shift=3)

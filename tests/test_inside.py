@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from snn_helpers import data, networks, recipes, widgets
+from snn_helpers import data, networks, recipes, weights, widgets
 from snn_helpers.neurons import Record, lif
 from snn_helpers.widgets.inside import ORDERS, ordered, rate_by_class, to_levels
 
@@ -46,7 +46,7 @@ def test_the_favourite_class_is_the_one_with_most_spikes():
 @pytest.mark.parametrize("system, shapes", [("csnn", 4), ("hidden-layer", 2)])
 def test_digit_and_layer_change_what_is_sent(system, shapes):
     recipe = recipes.RECIPES[system]["fast"]
-    explorer = widgets.heatmap_explorer(recipes.trained(system, "fast"), encode=lambda x: recipe.encode(6, x))
+    explorer = widgets.heatmap_explorer(weights.trained(system, "fast"), encode=lambda x: recipe.encode(x, 6))
     canvas, seen = explorer.canvas, set()
     assert len(explorer.controls["layer"].options) == shapes
     for layer in range(shapes):

@@ -7,7 +7,7 @@ import snntorch
 import torch
 from torch import nn
 
-from snn_helpers import networks, neurons
+from snn_helpers import data, networks, neurons, training, weights
 from snn_helpers.encoding import direct, poisson
 
 
@@ -198,29 +198,26 @@ def test_channels_last_stays_and_changes_nothing():
 
 
 def test_bundled_weights_read_digits(tmp_path):
-    from snn_helpers import data, training
-
-    net = networks.single_layer()
-    net.load_state_dict(networks.weights("single-layer-fast"))
+    net = weights.trained("single-layer", "fast")
     assert training.accuracy(net, data.mnist(train=False, root="bundled"), lambda x: poisson(x, 20)) > 0.9
-    networks.save_weights(net, tmp_path / "w.safetensors", {"seed": 3})
+    weights.save(net, tmp_path / "w.safetensors", {"seed": 3})
     from safetensors import safe_open
 
     with safe_open(tmp_path / "w.safetensors", "pt") as file:
         assert file.metadata() == {"about": '{"seed": 3}'}
         assert torch.equal(file.get_tensor("layers.0.1.weight"), net.layers[0][1].weight)
-    with pytest.raises(ValueError, match=r"no bundled file 'nothing\.safetensors'"):
-        networks.weights("nothing")
+    with pytest.raises(ValueError, match="has no weights of single-layer's recipe 'nothing', only of fast"):
+        weights.trained("single-layer", "nothing")
 
 
-@pytest.mark.parametrize("checkpoint", [1, 3, 7, 11])
+@pytest.mark.parametrize("recompute", [1, 3, 7, 11])
 @pytest.mark.parametrize("constant", [True, False])
-def test_checkpointing_over_time_changes_nothing_but_memory(checkpoint, constant):
+def test_recomputing_over_time_changes_nothing_but_memory(recompute, constant):
     torch.manual_seed(5)
     layers = nn.Linear(5, 11), nn.Linear(11, 3)
     nets = [
-        networks.SNN(*copy.deepcopy(layers), beta=0.9, threshold=0.3, v_init=0.5, checkpoint=steps)
-        for steps in (None, checkpoint)
+        networks.SNN(*copy.deepcopy(layers), beta=0.9, threshold=0.3, v_init=0.5, recompute=steps)
+        for steps in (None, recompute)
     ]
     x = direct(torch.rand(2, 5), 7) if constant else torch.rand(7, 2, 5)
     records = [net(x)[-1] for net in nets]
@@ -233,12 +230,12 @@ def test_checkpointing_over_time_changes_nothing_but_memory(checkpoint, constant
         torch.testing.assert_close(whole.grad, cut.grad)
 
 
-def test_checkpointing_keeps_the_membranes_between_and_not_the_steps_they_come_from():
-    net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 2), beta=0.9, checkpoint=5)
-    *_, membranes = net._output(torch.rand(5, 3, 5), None, [None, None])
+def test_recomputing_keeps_the_membranes_between_and_not_the_steps_they_come_from():
+    net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 2), beta=0.9, recompute=5)
+    _, membranes = net._run(torch.rand(5, 3, 5), None, [None, None])
     assert [membrane.untyped_storage().nbytes() for membrane in membranes] == [4 * 3 * 11, 4 * 3 * 2]
 
 
-def test_checkpoint_is_a_number_of_steps():
+def test_recompute_is_a_number_of_steps():
     with pytest.raises(ValueError, match="at least 1, or None, got 0"):
-        networks.SNN(nn.Linear(5, 2), beta=0.9, checkpoint=0)
+        networks.SNN(nn.Linear(5, 2), beta=0.9, recompute=0)

@@ -10,8 +10,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from snn_helpers import memory, surrogates
-from snn_helpers.neurons import RESETS, Record, beta_from_tau, lif, lif_step
+from snn_helpers import surrogates
+from snn_helpers.engine import memory
+from snn_helpers.engine.checks import RESETS
+from snn_helpers.neurons import Record, beta_from_tau, lif, lif_step
 
 SPIKE = surrogates.fast_sigmoid(5.0)
 SHAPES = st.sampled_from([(7, 3, 5), (13, 2, 3, 5), (1, 11), (19,), (23, 3)])

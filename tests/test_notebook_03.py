@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from snn_helpers import data, encoding, networks, training, widgets
+from snn_helpers import data, encoding, losses, networks, training, widgets
 from snn_helpers.encoding import poisson
 from snn_helpers.neurons import lif
 
@@ -284,11 +284,11 @@ def test_03_4_wrong(refused, answer, words):
     refused("03.4", answer, words)
 
 
-def judge(net, digits, steps=50, encode=poisson, readout=training.spike_count):
+def judge(net, digits, steps=50, encode=poisson, readout=losses.spike_count):
     return training.accuracy(net, digits, lambda images: encode(images, steps), readout=readout)
 
 
-def judge_by_batches(net, digits, readout=training.spike_count, steps=50, most=None, size=100):
+def judge_by_batches(net, digits, readout=losses.spike_count, steps=50, most=None, size=100):
     right = 0
     for images, labels in list(data.batches(digits, size))[:most]:
         right += (readout(net(poisson(images, steps))[-1]).argmax(-1) == labels).sum().item()
@@ -313,7 +313,7 @@ def judge_from_scratch(net, digits):
 
 def judge_in_numpy(net, digits):
     with torch.no_grad():
-        counts = net(poisson(digits.images[:, None] / 255, 50))[-1].spikes.numpy().sum(0)
+        counts = net(poisson(digits.pixels, 50))[-1].spikes.numpy().sum(0)
     return (counts.argmax(1) == digits.labels.numpy()).mean()
 
 
@@ -353,7 +353,7 @@ def test_03_5_needs_no_network_that_can_be_watched(refused):
     def alone(steps=50, spikes=True, readout="spikes"):
         def answer(net, digits):
             twin = networks.SNN(*net.layers, **net.neuron)
-            images = digits.images[:, None] / 255
+            images = digits.pixels
             record = twin(poisson(images, steps) if spikes else encoding.direct(images, steps))[-1]
             return (getattr(record, readout).sum(0).argmax(-1) == digits.labels).double().mean()
 

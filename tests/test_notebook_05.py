@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import data, networks, plots, recipes, surrogates, training, widgets
+from snn_helpers import data, losses, networks, plots, surrogates, training, weights, widgets
 from snn_helpers.encoding import poisson
 from snn_helpers.exercises import grade
 from snn_helpers.neurons import Record, lif
@@ -31,8 +31,8 @@ def snn():
     net = networks.hidden_layer(spike=surrogates.fast_sigmoid(10))
     train = data.mnist(train=True, root=data.BUNDLED)
     few = data.Digits(train.images[:1501], train.labels[:1501], "")
-    options = dict(epochs=2, batch_size=64, lr=3e-3, seed=0, progress=False)
-    training.fit(net, few, lambda images: poisson(images, T), training.ce_count_loss, **options)
+    options = dict(epochs=2, batch_size=64, seed=0, optimizer=torch.optim.Adam(net.parameters(), lr=3e-3))
+    training.fit(net, few, lambda images: poisson(images, T), losses.ce_count_loss, **options)
     return net
 
 
@@ -42,7 +42,7 @@ def ann():
     net = networks.mlp()
     train = data.mnist(train=True, root=data.BUNDLED)
     few = data.Digits(train.images[:1501], train.labels[:1501], "")
-    options = dict(epochs=2, batch_size=64, lr=1e-2, seed=0, progress=False)
+    options = dict(epochs=2, batch_size=64, seed=0, optimizer=torch.optim.Adam(net.parameters(), lr=1e-2))
     training.fit(net, few, lambda images: images, F.cross_entropy, **options)
     return net
 
@@ -66,7 +66,7 @@ def headline(panel, **values):
 
 
 def pixels(digits):
-    return digits.images.unsqueeze(1).float() / 255
+    return digits.pixels
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -121,7 +121,7 @@ def test_the_order_by_rate_starts_with_the_busiest_and_ends_with_a_dead_one(pane
 
 
 def test_the_bundled_network_is_what_the_sentence_says():
-    rates = hidden.class_rates(recipes.trained("hidden-layer", "fast"), hidden._some(None, 1000), 25)
+    rates = hidden.class_rates(weights.trained("hidden-layer", "fast"), hidden._some(None, 1000), 25)
     first, second = rates.topk(2, dim=0).values
     shown = {}
     for neuron in (first - second).argsort(descending=True).tolist():
@@ -322,7 +322,7 @@ def by_torch(classes, steps, kind=torch.float32):
 def by_the_loss(classes, steps):
     spikes = torch.zeros(steps, 1, classes)
     spikes[:, :, -1] = 1
-    return training.ce_count_loss(Record(spikes, spikes), torch.tensor([classes - 1])).item()
+    return losses.ce_count_loss(Record(spikes, spikes), torch.tensor([classes - 1])).item()
 
 
 def by_numpy(classes, steps):
@@ -431,7 +431,7 @@ def anew(net, spikes):
 
 
 def shipped(net, spikes):
-    return by_steps(recipes.trained("hidden-layer", "fast"), spikes)
+    return by_steps(weights.trained("hidden-layer", "fast"), spikes)
 
 
 def one_value(net, spikes):

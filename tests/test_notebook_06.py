@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from snn_helpers import data, networks, neurons, plots, recipes, widgets
+from snn_helpers import data, networks, neurons, plots, recipes, weights, widgets
 from snn_helpers.encoding import direct
 from snn_helpers.widgets.convolutional import as_mnist, moved
 
@@ -140,8 +140,15 @@ def test_tiles_stand_row_by_row_with_a_gap():
     assert np.isnan(grid[3]).all() and np.isnan(grid[:, 5]).all() and np.isnan(grid[4:, 18:]).all()
 
 
+def test_layers_are_as_high_and_wide_as_their_maps_and_as_many_as_fit():
+    ax = widgets.layer_diagram([(1, 28, 14), (9, 7, 21), (512,)], Figure().subplots(), steps=["a", "b"])
+    sizes = [(patch.get_height(), patch.get_width()) for patch in ax.patches]
+    assert sizes == [(1, 0.5)] + [(0.25, 0.75)] * 6 + [(1, 0.08)]
+    assert [text.get_text() for text in ax.texts if text.get_text()] == ["1 x 28 x 14", "9 x 7 x 21", "512", "a", "b"]
+
+
 def test_layers_are_labelled_with_their_shapes():
-    ax = plots.layers([(1, 28, 28), (32, 14, 14), (10,)], Figure().subplots(), steps=("conv", "linear"))
+    ax = widgets.layer_diagram([(1, 28, 28), (32, 14, 14), (10,)], Figure().subplots(), steps=("conv", "linear"))
     assert {"1 x 28 x 28", "32 x 14 x 14", "10", "conv", "linear"} <= {text.get_text() for text in ax.texts}
     assert len(ax.patches) >= 1 + 6 + 1
 
@@ -603,7 +610,7 @@ def test_06_5_wrong_ways(refused, answer, words):
 
 def test_the_recipes_named_in_the_notebook_exist():
     assert {"reference", "fast"} <= set(recipes.RECIPES["csnn"])
-    assert recipes.published("csnn")["steps"] == recipes.RECIPES["csnn"]["reference"].steps == 100
+    assert weights.published("csnn")["steps"] == recipes.RECIPES["csnn"]["reference"].steps == 100
 
 
 def as_drawing(image):

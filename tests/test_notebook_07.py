@@ -20,17 +20,9 @@ def cnn():
     digits = data.mnist(train=True, root="bundled")
     torch.manual_seed(0)
     net = networks.cnn()
-    training.fit(
-        net,
-        digits.first(1000),
-        lambda x: x,
-        nn.functional.cross_entropy,
-        epochs=2,
-        batch_size=50,
-        lr=3e-3,
-        seed=0,
-        progress=False,
-    )
+    adam = torch.optim.Adam(net.parameters(), lr=3e-3)
+    few, loss = digits.first(1000), nn.functional.cross_entropy
+    training.fit(net, few, lambda x: x, loss, adam, epochs=2, batch_size=50, seed=0)
     return net
 
 
@@ -39,7 +31,7 @@ def some(count):
 
 
 def converted(cnn, v_init=0.5):
-    images = data.mnist(train=True, root="bundled").images[:500].unsqueeze(1) / 255
+    images = data.pixels(data.mnist(train=True, root="bundled").images[:500])
     return conversion.to_snn(conversion.normalize(cnn, images), v_init=v_init)
 
 
@@ -49,7 +41,7 @@ def test_conversion_explorer(cnn, drive):
     panel.controls["kind"].value = "constant"
     for start, v_init in ("0", 0.0), ("half the threshold", 0.5):
         panel.controls["start"].value = start
-        records = converted(cnn, v_init)(direct(some(31).images.unsqueeze(1) / 255, 13))
+        records = converted(cnn, v_init)(direct(some(31).pixels, 13))
         for step in 1, 7, 13:
             panel.controls["step"].value = step
             left = records[-1].membrane[step - 1] - records[-1].spikes[step - 1]
@@ -64,8 +56,8 @@ def test_conversion_explorer(cnn, drive):
 def test_activation_explorer(cnn, drive):
     panel = widgets.activation_explorer(cnn, some(3), longest=23)
     drive(panel)
-    images = data.mnist(train=True, root="bundled").images[:500].unsqueeze(1) / 255
-    balanced, x = conversion.normalize(cnn, images), some(3).images[1:2].unsqueeze(1) / 255
+    images = data.pixels(data.mnist(train=True, root="bundled").images[:500])
+    balanced, x = conversion.normalize(cnn, images), data.pixels(some(3).images[1:2])
     for control, value in dict(index=1, layer=1, steps=17, kind="constant", start="half the threshold").items():
         panel.controls[control].value = value
     with torch.no_grad():
@@ -115,11 +107,11 @@ def test_the_recorded_surface_is_what_the_tool_records(cnn):
     import record_surface
 
     digits = some(17)
-    got = record_surface.record(cnn, digits.images.unsqueeze(1) / 255, digits, steps=7)
+    got = record_surface.record(cnn, digits.pixels, digits, steps=7)
     again = json.loads(json.dumps(got))
     assert percentile_explorer(again).headline.value
     place = got["scales"].index("largest / 2")
-    half = conversion.normalize(cnn, digits.images.unsqueeze(1) / 255, 100)
+    half = conversion.normalize(cnn, digits.pixels, 100)
     half[0].weight.data.mul_(2)
     wanted = conversion.simulate(conversion.to_snn(half, v_init=0.0), digits, 7)
     assert got["accuracy"][0][place] == wanted.accuracy().tolist()

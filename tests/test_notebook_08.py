@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import data, encoding, networks, neurons, plots, surrogates, training, widgets
+from snn_helpers import data, diagnosis, encoding, networks, neurons, plots, surrogates, widgets
 from snn_helpers.widgets import clinic
 
 NAMES = [clinic.HEALTHY, *clinic.SICKNESSES]
@@ -147,7 +147,7 @@ def test_the_headline_is_the_first_finding_and_the_bars_are_the_rates(name):
     who = clinic.patient(name)
     clinic.treat(who)
     records, loss, _ = clinic.examine(who, DIGITS.images[: clinic.BATCH], DIGITS.labels[: clinic.BATCH])
-    assert training.diagnose(records, loss)[0] in panel.headline.value
+    assert diagnosis.diagnose(records, loss)[0] in panel.headline.value
     bars = [bar.get_height() for bar in panel.axes["rates"].patches]
     assert bars[:2] == pytest.approx([record.spikes.mean().item() for record in records])
     assert panel.axes["loss"].lines[-1].get_ydata()[-1] == pytest.approx(clinic.visit(name).losses[-1])

@@ -30,7 +30,6 @@ DATA = {
     "history": ([0.5, 0.4, 0.3, 0.2],),
     "spread": (torch.rand(3, 11),),
     "tiles": (torch.randn(7, 3, 5),),
-    "layers": (torch.tensor([[1, 28, 28], [32, 14, 14]]),),
 }
 NOT_VERBS = {"use_style", "show", "publish", "png"}
 
@@ -94,13 +93,6 @@ def test_neurons_of_a_raster_are_counted_downwards_as_in_a_heatmap():
 def test_a_current_holds_around_its_step():
     line = plots.current(torch.rand(23), Figure().subplots()).lines[0]
     assert line.get_drawstyle() == "steps-mid" and line.get_xdata().tolist() == list(range(23))
-
-
-def test_layers_are_as_high_and_wide_as_their_maps_and_as_many_as_fit():
-    ax = plots.layers([(1, 28, 14), (9, 7, 21), (512,)], Figure().subplots(), steps=["a", "b"])
-    sizes = [(patch.get_height(), patch.get_width()) for patch in ax.patches]
-    assert sizes == [(1, 0.5)] + [(0.25, 0.75)] * 6 + [(1, 0.08)]
-    assert [text.get_text() for text in ax.texts if text.get_text()] == ["1 x 28 x 14", "9 x 7 x 21", "512", "a", "b"]
 
 
 def test_a_membrane_is_drawn_as_recorded_with_a_mark_a_spike():

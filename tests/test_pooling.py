@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from snn_helpers import networks
-from snn_helpers.pooling import MaxPool2d
+from snn_helpers.engine.pooling import MaxPool2d
 
 
 def kept(pool, x):

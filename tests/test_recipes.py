@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import data, inputs, networks, recipes, runs, training
+from snn_helpers import data, encoding, losses, networks, recipes, training, weights
+from snn_helpers.runs import by_recipe
 
 # what the mean of three seeds has to reach on all 10,000 test images
 AT_LEAST = {
@@ -31,7 +32,7 @@ def test_every_recipe_has_a_bar():
 
 @pytest.mark.parametrize("system, name", ALL)
 def test_recorded_runs_say_what_they_are(system, name):
-    recipe, found = recipes.RECIPES[system][name], recipes.recorded(system, name)
+    recipe, found = recipes.RECIPES[system][name], weights.recorded(system, name)
     assert [run["seed"] for run in found] == [0, 1, 2]
     for run in found:
         assert (run["system"], run["recipe"]) == (system, name)
@@ -49,24 +50,26 @@ def test_recorded_runs_say_what_they_are(system, name):
 # what the words of a recorded run mean
 MEANS = {
     "encoding": {
-        "Poisson, drawn anew at each step": (inputs.plain_poisson, inputs.decayed_poisson),
-        "Poisson, a pixel against a random number up to 2.5": (inputs.sparse_poisson,),
-        "the image itself at every step, pixels in [0, 1]": (inputs.constant,),
-        "the image itself at every step, pixels shifted and scaled to mean 0, variance 1": (inputs.centred,),
+        "Poisson, drawn anew at each step": ((encoding.poisson, {}), (recipes.decayed_poisson, {"tau": 2.0})),
+        "Poisson, a pixel against a random number up to 2.5": ((encoding.poisson, {"gain": 0.4}),),
+        "the image itself at every step, pixels in [0, 1]": ((encoding.direct, {}),),
+        "the image itself at every step, pixels shifted and scaled to mean 0, variance 1": (
+            (encoding.standardized, {}),
+        ),
     },
     "loss": {
-        "mean squared error between firing rate and one-hot label": (training.mse_rate_loss,),
-        "cross entropy of the spikes at each step": (training.ce_rate_loss,),
-        "cross entropy of the spike counts": (training.ce_count_loss,),
+        "mean squared error between firing rate and one-hot label": (losses.mse_rate_loss,),
+        "cross entropy of the spikes at each step": (losses.ce_rate_loss,),
+        "cross entropy of the spike counts": (losses.ce_count_loss,),
         "cross entropy of the CNN's scores": (F.cross_entropy,),
     },
     "readout": {
-        None: (training.spike_count,),
-        "the class with most spikes; between equals, the higher mean membrane": (training.count_then_membrane,),
+        None: (losses.spike_count,),
+        "the class with most spikes; between equals, the higher mean membrane": (losses.count_then_membrane,),
     },
     "optimizer": {
         "Adam, constant learning rate": ((torch.optim.Adam, {}, None),),
-        "Adam, one-cycle learning rate": ((torch.optim.Adam, {}, recipes.one_cycle),),
+        "Adam, one-cycle learning rate": ((torch.optim.Adam, {}, training.one_cycle),),
         "SGD, momentum 0.5, constant learning rate": ((torch.optim.SGD, {"momentum": 0.5}, None),),
     },
 }
@@ -81,12 +84,12 @@ def parts(function):
 def test_a_recipe_still_has_the_settings_that_its_runs_were_recorded_with(system, name):
     recipe = recipes.RECIPES[system][name]
     is_now = {
-        "encoding": recipe.convert.get("encode", recipe.encode),
+        "encoding": parts(recipe.convert.get("encode", recipe.encode)),
         "loss": recipe.loss,
         "readout": recipe.readout,
         "optimizer": (*parts(recipe.optimizer), recipe.schedule),
     }
-    for run in recipes.recorded(system, name):
+    for run in weights.recorded(system, name):
         settings = run["settings"]
         assert settings["layer"] == recipe.network().extra_repr()
         precision = getattr(torch, settings.get("precision", "float32"))
@@ -94,14 +97,14 @@ def test_a_recipe_still_has_the_settings_that_its_runs_were_recorded_with(system
         for what, meant in MEANS.items():
             assert is_now[what] in meant[settings.get(what)], what
         if recipe.convert:
-            assert recipe.encode is inputs.still
-            now = recipe.convert | {"encoding": recipe.convert["encode"].__name__, "images": runs.IMAGES}
-            assert run["conversion"] == {key: now[key] for key in ("percentile", "v_init", "encoding", "images")}
+            assert recipe.encode is recipes.without_time
+            now = recipe.convert | {"images": by_recipe.IMAGES}
+            assert {key: run["conversion"][key] for key in ("percentile", "v_init", "images")}.items() <= now.items()
         if "augmentation" not in settings:
             assert recipe.augment is None
             continue
         function, chosen = parts(recipe.augment)
-        assert function is inputs.jitter
+        assert function is data.random_affine
         bound = inspect.signature(function).bind(None, **chosen)
         bound.apply_defaults()
         said = [float(number) for number in re.findall(r"up to ([\d.]+)", settings["augmentation"])]
@@ -111,7 +114,7 @@ def test_a_recipe_still_has_the_settings_that_its_runs_were_recorded_with(system
 
 @pytest.mark.parametrize("system, name", ALL)
 def test_recorded_runs_reach_what_is_promised(system, name):
-    accuracies = [run["test_accuracy"] for run in recipes.recorded(system, name)]
+    accuracies = [run["test_accuracy"] for run in weights.recorded(system, name)]
     assert sum(accuracies) / 3 >= AT_LEAST[system, name]
 
 
@@ -122,7 +125,7 @@ def test_the_short_recipes_are_short():
 
 @pytest.mark.parametrize("name, points", [("reference", 0.005), ("fast", 0.001)])
 def test_the_converted_network_is_close_to_its_cnn(name, points):
-    found = recipes.recorded("cnn-to-snn", name)
+    found = weights.recorded("cnn-to-snn", name)
     gaps = [run["cnn_accuracy"] - run["test_accuracy"] for run in found]
     assert sum(gaps) / 3 <= points
     for run in found:
@@ -144,64 +147,63 @@ def short(system, name):
 @pytest.mark.parametrize("system, name", ALL)
 def test_a_recipe_runs_and_follows_its_seed(system, name):
     results = [
-        runs.run(short(system, name), some(130), some(53, train=False), seed=seed, progress=False) for seed in (5, 5, 6)
+        by_recipe.run(short(system, name), some(130), some(53, train=False), seed=seed, progress=False)
+        for seed in (5, 5, 6)
     ]
-    weights = [next(net.parameters()).detach() for net, _ in results]
-    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    first, again, other = (next(net.parameters()).detach() for net, _ in results)
+    assert torch.equal(first, again) and not torch.equal(first, other)
     record = results[0][1]
     assert record["seed"] == 5 and record["test_images"] == 53
     assert record["history"]["loss"] == results[1][1]["history"]["loss"]
 
 
 def test_missing_results_say_how_to_get_them():
-    with pytest.raises(FileNotFoundError, match=r"found no nothing-fast-seed.*python -m snn_helpers train"):
-        recipes.recorded("nothing", "fast")
+    with pytest.raises(
+        FileNotFoundError, match=r"has no runs of nothing-fast, only of cnn-to-snn-fast.*python -m snn_helpers train"
+    ):
+        weights.recorded("nothing", "fast")
 
 
 @pytest.mark.parametrize("system, name", [run for run in ALL if run[1] == "fast"])
 def test_trained_networks_read_the_bundled_digits(system, name):
-    from functools import partial
-
-    from snn_helpers import training
-
-    recipe, net = recipes.RECIPES[system][name], recipes.trained(system, name)
-    assert training.accuracy(net, some(500, train=False), partial(recipe.encode, recipe.steps)) > 0.9
+    recipe, net = recipes.RECIPES[system][name], weights.trained(system, name)
+    assert training.accuracy(net, some(500, train=False), recipe.input) > 0.9
 
 
 def test_weights_of_another_network_or_a_damaged_file_are_refused_by_name(tmp_path):
     path = tmp_path / "w.safetensors"
-    networks.save_weights(networks.single_layer(), path, {"seed": 3})
+    weights.save(networks.single_layer(), path, {"seed": 3})
     with pytest.raises(ValueError, match=r"w.safetensors is of another network: it holds .*\[10, 784\].*wanted"):
-        networks.load_weights(networks.hidden_layer(), path)
+        weights.load(networks.hidden_layer(), path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ValueError, match=r"w.safetensors is damaged, or no safetensors file"):
-        networks.load_weights(networks.single_layer(), path)
+        weights.load(networks.single_layer(), path)
     with pytest.raises(FileNotFoundError):
-        networks.load_weights(networks.single_layer(), tmp_path / "none")
+        weights.load(networks.single_layer(), tmp_path / "none")
 
 
 def test_weights_can_be_stored_in_half_the_room(tmp_path):
     net, again = networks.csnn(), networks.csnn()
-    networks.save_weights(net, tmp_path / "w.safetensors", {}, dtype=torch.float16)
+    weights.save(net, tmp_path / "w.safetensors", {}, dtype=torch.float16)
     assert (tmp_path / "w.safetensors").stat().st_size < 3.4e6
-    weight = networks.load_weights(again, tmp_path / "w.safetensors").layers[3].weight
+    weight = weights.load(again, tmp_path / "w.safetensors").layers[3].weight
     assert weight.dtype == torch.float32 and torch.equal(weight, net.layers[3].weight.half().float())
     assert again.layers[1][0].weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_jitter_moves_each_digit_its_own_way_within_its_bounds():
+def test_a_random_affine_moves_each_digit_its_own_way_within_its_bounds():
     torch.manual_seed(0)
     image = torch.zeros(1, 1, 28, 28)
     image[..., 13:15, 13:15] = 1  # a dot in the middle
-    dots = inputs.jitter(image.expand(101, 1, 28, 28), turn=0, zoom=0, shift=2)
+    dots = data.random_affine(image.expand(101, 1, 28, 28), turn=0, zoom=0, shift=2)
     axis = torch.arange(28.0) - 13.5
     x, y = ((dots[:, 0].sum(1 + i) * axis).sum(-1) / dots.sum((1, 2, 3)) for i in range(2))
     assert x.abs().max() <= 2.01 and y.abs().max() <= 2.01 and x.std() > 0.8 and y.std() > 0.8
     torch.testing.assert_close(dots.sum((1, 2, 3)), torch.full((101,), 4.0))
-    torch.testing.assert_close(inputs.jitter(image, turn=0, zoom=0, shift=0), image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(data.random_affine(image, turn=0, zoom=0, shift=0), image, atol=1e-5, rtol=0)
     bar = torch.zeros(1, 1, 28, 28)
     bar[..., 13:15, 4:24] = 1
-    turned = inputs.jitter(bar.expand(101, 1, 28, 28), turn=10, zoom=0, shift=0)[:, 0]
+    turned = data.random_affine(bar.expand(101, 1, 28, 28), turn=10, zoom=0, shift=0)[:, 0]
     slope = (turned[:, :, 22] * axis[:, None].T).sum(-1) / turned[:, :, 22].sum(-1) / 8.5
     assert slope.abs().max() < 0.19 and slope.std() > 0.05  # tan 10 degrees is 0.176
 
@@ -209,11 +211,11 @@ def test_jitter_moves_each_digit_its_own_way_within_its_bounds():
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 9, 10, 11, 400])
 def test_one_cycle_goes_up_and_down_however_short_the_run(steps):
     optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=0.5)
-    schedule, rates = recipes.one_cycle(optimizer, steps), []
+    rates = []
+    training.one_cycle(optimizer, steps)
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        schedule.step()
     assert rates[0] < 0.1 and (steps < 2 or max(rates) > 0.4) and (steps < 3 or rates[-1] < 0.01)
 
 
@@ -221,6 +223,6 @@ def test_a_run_says_which_precision_it_chose(monkeypatch):
     few = data.Digits(torch.randint(256, (8, 28, 28), dtype=torch.uint8), torch.arange(8), "")
     recipe = dataclasses.replace(recipes.RECIPES["csnn"]["fast"], epochs=1, steps=2, test_every=None)
     for chosen in torch.float32, torch.bfloat16:
-        monkeypatch.setattr(runs, "best_precision", lambda device, chosen=chosen: chosen)
-        record = runs.run(recipe, few, few, seed=0, progress=False)[1]
+        monkeypatch.setattr(by_recipe, "best_precision", lambda device, chosen=chosen: chosen)
+        record = by_recipe.run(recipe, few, few, seed=0, progress=False)[1]
         assert record["settings"]["precision"] == str(chosen).removeprefix("torch.")

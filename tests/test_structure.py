@@ -132,38 +132,92 @@ def test_files_stay_small():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 260, path
 
 
+def without_hint(body, inside=""):
+    """What is public in the body of a module or class and has no type hint: a parameter, a result, an attribute."""
+    for node in body:
+        if re.match("_(?!_)", getattr(node, "name", "")):
+            continue
+        if isinstance(node, ast.ClassDef):
+            yield from without_hint(node.body, f"{inside}{node.name}.")
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            its = node.args
+            given = [*its.posonlyargs, *its.args, *its.kwonlyargs, *filter(None, (its.vararg, its.kwarg))]
+            if inside and "staticmethod" not in map(ast.unparse, node.decorator_list):
+                given = given[1:]  # self
+            yield from (f"{inside}{node.name}({one.arg})" for one in given if one.annotation is None)
+            if node.returns is None:
+                yield f"{inside}{node.name} ->"
+        elif inside and isinstance(node, ast.Assign):
+            yield from (f"{inside}{ast.unparse(target)}" for target in node.targets)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "snn_helpers").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_what_a_notebook_calls_has_type_hints(path):
+    assert list(without_hint(ast.parse(path.read_text(encoding="utf-8")).body)) == []
+
+
+def test_mypy_checks_every_module_that_a_notebook_calls():
+    assert PROJECT["tool"]["mypy"]["files"] == ["snn_helpers/[!_]*.py"]
+    assert "\t$(BIN)/mypy\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def imports(path):
+    """The modules of the package that a module imports when it is loaded: "encoding", "engine.memory"."""
+    package, found = ROOT / "snn_helpers", set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("snn_helpers"):
+            place = node.module.split(".")[1:]
+            for name in (alias.name for alias in node.names):
+                whole = package.joinpath(*place, name)
+                is_module = whole.with_suffix(".py").exists() or whole.is_dir()
+                found.add(".".join([*place, name] if is_module else place))
+    return found - {""}
+
+
+# what each module may import, of those that come before it: a change is felt only further down
+ORDER = """
+engine.chain engine.checks engine.context engine.memory engine.kernels engine.triton_kernels engine.pooling
+engine.bernoulli engine.hardware engine.recompute
+assets data encoding surrogates neurons networks losses training conversion diagnosis conventions recipes weights plots
+runs.options runs.distributed runs.checkpoints runs.loop runs.by_recipe runs.settings runs.commands
+""".split()
+
+
 def test_imports_go_one_way():
-    below = {
-        "memory": set(),
-        "hardware": set(),
-        "surrogates": set(),
-        "assets": set(),
-        "encoding": {"memory"},
-        "data": {"assets"},
-        "kernels": {"memory"},
-        "pooling": {"kernels", "memory"},
-        "triton_kernels": {"memory"},
-        "neurons": {"kernels", "surrogates"},
-        "checkpoints": set(),
-        "networks": {"assets", "checkpoints", "neurons", "pooling", "surrogates"},
-        "diagnosis": set(),
-        "distributed": set(),
-        "losses": set(),
-        "judging": {"data", "distributed", "losses", "neurons"},
-        "training": {"checkpoints", "data", "diagnosis", "distributed", "hardware", "judging", "losses"},
-        "conversion": {"data", "encoding", "judging", "networks"},
-        "inputs": {"encoding"},
-        "recipes": {"assets", "inputs", "networks", "surrogates", "training"},
-        "settings": {"inputs", "neurons", "recipes", "training"},
-        "runs": {"conversion", "distributed", "hardware", "training"},
+    for place, module in enumerate(ORDER):
+        path = ROOT / "snn_helpers" / module.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        assert imports(path) <= set(ORDER[:place]), module
+    modules = {
+        ".".join(path.relative_to(ROOT / "snn_helpers").with_suffix("").parts)
+        for folder in (".", "engine", "runs")
+        for path in (ROOT / "snn_helpers" / folder).glob("[!_]*.py")
     }
-    for module, allowed in below.items():
-        path = ROOT / "snn_helpers" / f"{module}.py"
-        text = (path if path.exists() else path.with_suffix("") / "__init__.py").read_text(encoding="utf-8")
-        found = set(re.findall(r"^from snn_helpers\.(\w+) import", text, re.M))
-        for names in re.findall(r"^from snn_helpers import (.*)$", text, re.M):
-            found |= {part.strip() for part in names.split(",")} - {"__version__"}
-        assert found <= allowed, module
+    assert modules == set(ORDER) - {"assets"}
+
+
+def test_the_readmes_map_is_the_folder():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.search(r"```\n(snn_helpers/ .*?)```", text, re.S)[1].splitlines()
+    package, folder, named = ROOT / "snn_helpers", "", set()
+    for line in lines[1:]:
+        name, indent = line.split()[0], len(line) - len(line.lstrip())
+        if name.endswith("/"):
+            folder = name
+        named.add(name if indent == 2 else folder + name)
+    there = {path.name for path in package.glob("[!_]*.py")}
+    there |= {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    there |= {f"{place}/{path.name}" for place in ("engine", "runs") for path in (package / place).glob("[!_]*.py")}
+    assert named == there
+
+
+def test_the_training_knows_no_files_and_no_processes():
+    for module, forbidden in (
+        ("training", {"diagnosis", "weights", "assets"}),
+        ("networks", {"assets", "weights"}),
+        ("recipes", {"assets", "weights"}),
+    ):
+        assert not imports(ROOT / "snn_helpers" / f"{module}.py") & forbidden, module
 
 
 def test_the_readme_names_every_notebook_and_only_links_that_lead_somewhere():

@@ -14,8 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from snn_helpers import encoding, kernels, memory, networks, neurons, surrogates
-from snn_helpers.neurons import RESETS, Record
+from snn_helpers import encoding, networks, neurons, surrogates
+from snn_helpers.engine import kernels, memory
+from snn_helpers.engine.checks import RESETS
+from snn_helpers.neurons import Record
 
 triton = pytest.importorskip("triton", reason="Triton is not installed (there is none for every system)")
 
@@ -36,7 +38,7 @@ def load(name, *, interpret):
 
 
 INTERPRETED = load("interpreted_kernels", interpret=True)
-SITES = {"interpreter": ("cpu", INTERPRETED.__name__), "gpu": ("cuda", "snn_helpers.triton_kernels")}
+SITES = {"interpreter": ("cpu", INTERPRETED.__name__), "gpu": ("cuda", "snn_helpers.engine.triton_kernels")}
 
 
 @pytest.fixture(scope="module", params=["interpreter", "gpu"] if GPU else ["interpreter"])
@@ -280,7 +282,7 @@ def test_memory_that_has_run_out_is_not_a_kernel_that_cannot_be_built():
 def test_without_a_gpu_triton_is_not_imported():
     code = (
         "import sys, torch; from snn_helpers import neurons; neurons.lif(torch.ones(3, 2), beta=0.9); "
-        "print([name for name in ('triton', 'snn_helpers.triton_kernels') if name in sys.modules])"
+        "print([name for name in ('triton', 'snn_helpers.engine.triton_kernels') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from snn_helpers import data, networks, plots, training, widgets
+from snn_helpers import data, losses, networks, plots, widgets
 from snn_helpers.encoding import poisson
 from snn_helpers.training import History
 from snn_helpers.widgets import panel
@@ -103,9 +103,9 @@ def test_the_vote_is_the_networks():
     for index, seed, until in (3, 2, 11), (5, 0, 4), (17, 1, 1):
         for name, value in ("index", index), ("seed", seed), ("until", until):
             p.controls[name].value = value
-        image = digits.images[index].float().div(255)[None, None]
+        image = data.pixels(digits.images[index])[None]
         spikes = poisson(image, 11, generator=torch.Generator().manual_seed(seed))[:until]
-        counts = training.spike_count(net(spikes)[-1])[0]
+        counts = losses.spike_count(net(spikes)[-1])[0]
         assert f"after {until} steps" in p.headline.value
         assert f" {counts.max():.0f} spikes" in p.headline.value or not counts.any()
         leaders = (counts == counts.max()).nonzero().flatten().tolist()

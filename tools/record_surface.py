@@ -1,23 +1,22 @@
 """Record how the scale of the weights decides the accuracy of a converted CNN: for ``widgets.percentile_explorer``.
 
-python tools/record_surface.py    writes notebooks/results/cnn-to-snn-surface.json (about ten minutes)
+python tools/record_surface.py    writes snn_helpers/assets/recorded/cnn-to-snn-surface.json (about ten minutes)
 
 The bundled CNN, balanced on MNIST's first 1,000 training images, reads all of its 10,000 test images in 40 steps of
 constant input: for each way to choose the scale, and for each start of the membrane. The bundled digits are enough.
 """
 
 import json
-from pathlib import Path
 
 import torch
 
-from snn_helpers import conversion, data, recipes, training
+from snn_helpers import assets, conversion, data, training, weights
 
 STEPS = 40
 PERCENTILES = {"largest": 100, "99.99 %": 99.99, "99.9 %": 99.9, "99 %": 99, "95 %": 95, "90 %": 90}
 PARTS = {"largest / 2": 2, "largest / 3": 3, "largest / 5": 5, "largest / 10": 10}
 STARTS = 0.0, 0.5
-OUT = Path(__file__).resolve().parents[1] / "notebooks" / "results" / "cnn-to-snn-surface.json"
+OUT = assets.RECORDED / "cnn-to-snn-surface.json"
 
 
 def balanced(cnn, images):
@@ -53,5 +52,5 @@ def record(cnn, images, digits, steps=STEPS):
 
 if __name__ == "__main__":
     train, test = (data.mnist(train, root=data.BUNDLED) for train in (True, False))
-    images = train.images[:1000].unsqueeze(1).float() / 255
-    OUT.write_text(json.dumps(record(recipes.trained("cnn-to-snn", "fast"), images, test)) + "\n", encoding="utf-8")
+    images = data.pixels(train.images[:1000])
+    OUT.write_text(json.dumps(record(weights.trained("cnn-to-snn", "fast"), images, test)) + "\n", encoding="utf-8")

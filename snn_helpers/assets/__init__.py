@@ -3,10 +3,14 @@
 train-*.gz       MNIST's first 10,000 training images and labels (LeCun, Cortes, Burges), by tools/make_sample.py
 test-*.gz        its 10,000 test images and labels, by the same
 *.safetensors    weights of recorded runs, by ``python -m snn_helpers train``; the header says which
+recorded/*.json  what those runs reached, by the same, and published.json: what they are held against
 """
 
 import hashlib
-from importlib.resources import files
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+RECORDED = FOLDER / "recorded"
 
 SHA256 = {
     "train-images.gz": "11a772a6dc925b05dd399880865d80fdc378f1482a27072a7fe2c10be2367eda",
@@ -28,7 +32,7 @@ def read(name):
     """
     if name not in SHA256:
         raise ValueError(f"assets: there is no bundled file {name!r}. There are: {', '.join(SHA256)}.")
-    content = (files(__name__) / name).read_bytes()
+    content = (FOLDER / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != SHA256[name]:
         raise ValueError(
             f"assets: {name} is not the file that came with the package (its checksum differs). "

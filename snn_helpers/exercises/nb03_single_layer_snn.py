@@ -2,7 +2,7 @@
 
 import torch
 
-from snn_helpers import data, networks, recipes
+from snn_helpers import data, weights
 from snn_helpers.encoding import poisson
 from snn_helpers.exercises.core import NotYet, alike, call, close, exercise, number, numbers, recognise, same, whole
 from snn_helpers.exercises.watched import Watched
@@ -183,7 +183,7 @@ def _read(batches, weight, beta, *, membrane=False, votes=False, cut="membrane",
 @exercise(
     "03.5",
     "go through data.batches(digits, 500), encode, ask the network, count the spikes, compare with the labels.",
-    "net(encoding.poisson(images, 50))[-1] is the output's Record; training.spike_count adds up its spikes.",
+    "net(encoding.poisson(images, 50))[-1] is the output's Record; losses.spike_count adds up its spikes.",
     "right += (counts.argmax(-1) == labels).sum().item() for every batch; in the end right / len(digits.labels).",
     seconds=15,  # three networks, 50 steps, and one digit at a time is a right way too
 )
@@ -216,7 +216,7 @@ def judged_accuracy(answer):
         recognise(1 + number(got, what), 1 + wanted, slips, what=what, tolerance=0.015)
         same(got, wanted, what=what, tolerance=0.025)
         shares[name] = number(got)
-    recorded = recipes.recorded("single-layer", "fast")[0]
+    recorded = weights.recorded("single-layer", "fast")[0]
     return (
         f"{shares['the bundled network']:.1%} of the first 503 of MNIST's test digits with the bundled weights; the "
         f"run that trained them says {recorded['test_accuracy']:.1%} of all {recorded['test_images']:,}."
@@ -226,7 +226,7 @@ def judged_accuracy(answer):
 def _networks():
     """The bundled network, one that needs ten steps to fire at all, and one whose neurons forget at once."""
     weight, test = (
-        networks.weights("single-layer-fast")["layers.0.1.weight"],
+        weights.trained("single-layer", "fast").layers[0][1].weight.detach(),
         data.mnist(train=False, root=data.BUNDLED),
     )
     bundled = Watched(weight, beta=0.5, reset="zero")
@@ -255,5 +255,5 @@ def _wrong_last(net, digits):
 def _readouts(net, digits, steps=50):
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(6)
-        record = net(poisson(digits.images.unsqueeze(1) / 255, steps))[-1]
+        record = net(poisson(digits.pixels, steps))[-1]
     return record.spikes.sum(0), record.membrane.sum(0)

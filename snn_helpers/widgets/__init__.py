@@ -5,7 +5,7 @@ from snn_helpers.widgets.classifier import vote_explorer
 from snn_helpers.widgets.clinic import clinic_explorer
 from snn_helpers.widgets.conventions import convention_explorer
 from snn_helpers.widgets.conversion import LiveConfusion, activation_explorer, conversion_explorer
-from snn_helpers.widgets.convolutional import digit_explorer, feature_map_explorer
+from snn_helpers.widgets.convolutional import digit_explorer, feature_map_explorer, layer_diagram
 from snn_helpers.widgets.encoding import pixel_explorer, poisson_explorer
 from snn_helpers.widgets.gradients import gradient_flow_explorer, surrogate_explorer
 from snn_helpers.widgets.hidden import disagreement_explorer, hidden_explorer, robustness_explorer
@@ -31,6 +31,7 @@ __all__ = [
     "heatmap_explorer",
     "hello_explorer",
     "hidden_explorer",
+    "layer_diagram",
     "lif_explorer",
     "mystery_explorer",
     "percentile_explorer",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from snn_helpers import data, networks, plots
+from snn_helpers import data, plots, weights
 from snn_helpers.encoding import poisson
 from snn_helpers.widgets.panel import Panel, round_limits, slider
 
@@ -17,14 +17,13 @@ def vote_explorer(net=None, digits=None, *, steps=50):
     ``net`` is a single-layer SNN (by default with the bundled weights), ``digits`` the pictures to pick from.
     """
     if net is None:
-        net = networks.single_layer()
-        net.load_state_dict(networks.weights("single-layer-fast"))
+        net = weights.trained("single-layer", "fast")
     digits = digits or data.mnist(train=False, root="bundled")
     shown = min(200, len(digits.labels))
 
     @lru_cache(maxsize=256)
     def journey(index, seed):
-        image = digits.images[index].float().div(255)
+        image = data.pixels(digits.images[index])[0]
         spikes = poisson(image[None, None], steps, generator=torch.Generator().manual_seed(seed))
         with torch.no_grad():
             record = net(spikes)[-1]

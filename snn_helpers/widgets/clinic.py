@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import nn
 
-from snn_helpers import data, encoding, networks, plots, surrogates, training
-from snn_helpers.neurons import Record, lif
+from snn_helpers import data, diagnosis, encoding, losses, networks, plots, surrogates, training
+from snn_helpers.neurons import Record
 from snn_helpers.widgets.inside import ordered
 from snn_helpers.widgets.panel import Panel, choice, slider
 
@@ -53,7 +53,7 @@ SICKNESSES = {
     ),
     "loss on the wrong axis": Sickness(
         lambda patient: setattr(patient, "loss", _loss_over_classes),
-        lambda patient: setattr(patient, "loss", training.ce_count_loss),
+        lambda patient: setattr(patient, "loss", losses.ce_count_loss),
     ),
 }
 
@@ -97,19 +97,14 @@ class Patient(nn.Module):
         super().__init__()
         self.net = network()
         self.encode = _poisson
-        self.loss = training.ce_count_loss
+        self.loss = losses.ce_count_loss
         self.keeps_state = False
         self.state = None
 
     def forward(self, x):
-        if not self.keeps_state:
-            return self.net(x)
-        records = []
-        for i, layer in enumerate(self.net.layers):
-            current = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-            records.append(lif(current, initial=self.state and self.state[i], **self.net.neuron))
-            x = records[-1].spikes
-        self.state = [Record(*(part[-1:].detach() for part in record)) for record in records]
+        records = self.net(x, initial=self.state)
+        if self.keeps_state:
+            self.state = [Record(*(part[-1:].detach() for part in record)) for record in records]
         return records
 
 
@@ -131,8 +126,9 @@ def patient(name=HEALTHY, *, treated=False):
 def treat(who, batches=40):
     """Train a Patient on a few batches; the losses, one a batch. The same digits and draws for each."""
     digits = data.mnist(train=True, root=data.BUNDLED)
-    how = dict(epochs=1, batch_size=BATCH, lr=2e-3, seed=0, progress=False)
-    return training.fit(who, digits.first(batches * BATCH), who.encode, who.loss, **how).loss
+    how = dict(epochs=1, batch_size=BATCH, seed=0)
+    adam = torch.optim.Adam(who.parameters(), lr=2e-3)
+    return training.fit(who, digits.first(batches * BATCH), who.encode, who.loss, adam, **how).loss
 
 
 class Visit(NamedTuple):
@@ -149,9 +145,9 @@ def examine(who, images, labels):
     """Records, loss and findings for images uint8 [B, 28, 28]: (records, loss, findings). Draws from seed 0."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        records = who(who.encode(images.unsqueeze(1).float() / 255))
+        records = who(who.encode(data.pixels(images)))
         loss = who.loss(records[-1], labels).item()
-    return records, loss, training.diagnose(records, loss)
+    return records, loss, diagnosis.diagnose(records, loss)
 
 
 @cache
@@ -165,7 +161,7 @@ def visit(name=HEALTHY, treated=False):
 def clinic_explorer():
     """Eight networks, seven of them sick: the membranes of a layer, the rates of both, the loss of 40 batches.
 
-    The headline is what ``training.diagnose`` says first. Each is trained once, when it is first looked at.
+    The headline is what ``diagnosis.diagnose`` says first. Each is trained once, when it is first looked at.
     """
     digits = data.mnist(train=False, root=data.BUNDLED)
 

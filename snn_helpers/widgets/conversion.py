@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from snn_helpers import conversion, data, plots, recipes, training
+from snn_helpers import conversion, data, plots, training, weights
 from snn_helpers.encoding import direct, poisson
 from snn_helpers.widgets.panel import Panel, choice, round_limits, slider
 
@@ -47,7 +47,7 @@ def conversion_explorer(cnn=None, digits=None, *, steps=40):
     ``cnn`` is a network that ``conversion.to_snn`` takes (by default with the bundled weights), ``digits`` what it
     reads (by default the first 300 of MNIST's test digits, on which it was not trained).
     """
-    cnn, digits = cnn or recipes.trained("cnn-to-snn", "fast"), digits or _first(300)
+    cnn, digits = cnn or weights.trained("cnn-to-snn", "fast"), digits or _first(300)
     balanced = conversion.normalize(cnn, _training_images())
     target = training.accuracy(cnn, digits, lambda images: images)
 
@@ -94,13 +94,13 @@ def activation_explorer(cnn=None, digits=None, *, longest=100):
 
     ``cnn`` and ``digits`` as in ``conversion_explorer``; one digit at a time.
     """
-    cnn, digits = cnn or recipes.trained("cnn-to-snn", "fast"), digits or _first(50)
+    cnn, digits = cnn or weights.trained("cnn-to-snn", "fast"), digits or _first(50)
     balanced = conversion.normalize(cnn, _training_images())
     blocks = conversion.to_snn(balanced).layers
 
     @lru_cache(maxsize=64)
     def run(index, kind, start):
-        image = digits.images[index : index + 1, None].float().div(255)
+        image = data.pixels(digits.images[index : index + 1])
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)
             records = conversion.to_snn(balanced, v_init=STARTS[start])(INPUTS[kind](image, longest))
@@ -192,4 +192,4 @@ def _first(count):
 
 
 def _training_images(count=500):
-    return data.mnist(train=True, root=data.BUNDLED).images[:count].unsqueeze(1).float().div(255)
+    return data.pixels(data.mnist(train=True, root=data.BUNDLED).images[:count])

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 import traitlets
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from snn_helpers import data, plots, recipes
+from snn_helpers import data, plots, recipes, weights
 from snn_helpers.widgets.classifier import race, verdict, voltages
 from snn_helpers.widgets.panel import Panel, choice, module, slider
 
@@ -30,7 +31,7 @@ def feature_map_explorer(net=None, digits=None, *, encode=None):
     @lru_cache(maxsize=128)
     def records(index):
         with torch.no_grad():
-            return net(encode(digits.images[index].float().div(255)[None, None]))[:2]
+            return net(encode(data.pixels(digits.images[index])[None]))[:2]
 
     steps, last = len(records(0)[0].spikes), 63
 
@@ -98,7 +99,7 @@ def digit_explorer(net=None, digits=None, *, encode=None):
 
     @lru_cache(maxsize=64)
     def journey(drawing, preset, right, down, turn, thicker, noise):
-        image = as_mnist(drawing) if drawing else digits.images[presets[preset]].float().div(255)[None]
+        image = as_mnist(drawing) if drawing else data.pixels(digits.images[presets[preset]])
         image = (moved(image, right, down, turn, thicker) + noise * noises).clamp(0, 1)
         with torch.no_grad():
             records = net(encode(image[None]))
@@ -202,21 +203,39 @@ def moved(image, right=0, down=0, turn=0, thicker=0.0):
         sign = 1 if thicker > 0 else -1
         image = image + part * (sign * F.max_pool2d(sign * image, 3, stride=1, padding=1) - image)
         thicker -= sign * part
-    angle = math.radians(turn)
-    cos, sin = math.cos(angle), math.sin(angle)
-    x, y = -2 * right / image.shape[-1], -2 * down / image.shape[-2]
-    from_where = torch.tensor([[[cos, -sin, cos * x - sin * y], [sin, cos, sin * x + cos * y]]])
-    grid = F.affine_grid(from_where, list(image.shape), align_corners=False)
-    return F.grid_sample(image, grid, align_corners=False)[0].clamp(0, 1)
+    cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    first = dict(right=cos * right - sin * down, down=sin * right + cos * down)  # affine moves before it turns
+    return data.affine(image, turn=turn, **first)[0].clamp(0, 1)
+
+
+def layer_diagram(shapes, ax, *, steps=(), **style):
+    """A network from left to right: maps (C, H, W) as stacked squares, (N,) as a column, ``steps`` between them."""
+    shapes, x, at = [tuple(map(int, shape)) for shape in shapes], 0.0, []
+    style = {"facecolor": "white", "edgecolor": plots.COLORS["membrane"], **style}
+    for shape in shapes:
+        high, wide = (shape[1] / 28, shape[2] / 28) if len(shape) == 3 else ((shape[0] / 512) ** 0.5, 0.08)
+        sheets = min(shape[0], 6) if len(shape) == 3 else 1
+        for sheet in range(sheets):
+            ax.add_patch(Rectangle((x + 0.06 * sheet, 0.06 * sheet - high / 2), wide, high, **style))
+        right = x + wide + 0.06 * (sheets - 1)
+        ax.text((x + right) / 2, -0.62, " x ".join(map(str, shape)), ha="center", va="top")
+        at.append((x, right))
+        x = right + 1.1
+    for (_, start), (end, _), step in zip(at, at[1:], steps, strict=False):
+        ax.annotate("", (end - 0.08, 0), (start + 0.08, 0), arrowprops=dict(arrowstyle="->", color="0.4"))
+        ax.text((start + end) / 2, 0.1, step, ha="center", va="bottom", fontsize=8)
+    ax.set(xlim=(-0.3, right + 0.3), ylim=(-0.85, 0.95), aspect="equal")
+    ax.set_axis_off()
+    return ax
 
 
 def defaults(net, digits, encode, *, steps=None):
     """What the explorers show when they are given nothing: the recorded network, the bundled test digits."""
     recipe = recipes.RECIPES["csnn"]["fast"]
     return (
-        recipes.trained("csnn", "fast") if net is None else net,
+        weights.trained("csnn", "fast") if net is None else net,
         digits or data.mnist(train=False, root=data.BUNDLED),
-        encode or (lambda images: recipe.encode(steps or recipe.steps, images)),
+        encode or (lambda images: recipe.encode(images, steps or recipe.steps)),
     )
 
 

@@ -18,7 +18,7 @@ def poisson_explorer(digits=None):
     ``digits`` : ``data.Digits``; the first example of each class is shown (by default of the bundled training digits)
     """
     digits = digits or data.mnist(root="bundled")
-    images = {k: digits.images[digits.labels == k][0].float() / 255 for k in range(10)}
+    images = {k: data.pixels(digits.images[digits.labels == k][0])[0] for k in range(10)}
 
     def draw(axes, digit, gain, steps, seed):
         image = images[digit]

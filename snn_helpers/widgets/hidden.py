@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from snn_helpers import data, plots, recipes, training
+from snn_helpers import data, plots, training, weights
 from snn_helpers.encoding import poisson
 from snn_helpers.neurons import Record, lif
 from snn_helpers.widgets.panel import Panel, choice, round_limits, slider
@@ -23,7 +23,7 @@ def hidden_explorer(net=None, digits=None, *, steps=25):
     ``net`` is a hidden-layer SNN (by default the bundled one), ``digits`` what it reads (by default MNIST's test
     digits; rates are over the first 1,000).
     """
-    net, digits = net or recipes.trained("hidden-layer", "fast"), _some(digits, 1000)
+    net, digits = net or weights.trained("hidden-layer", "fast"), _some(digits, 1000)
     weight = net.layers[0][1].weight.detach().unflatten(1, (28, 28))
     rates = class_rates(net, digits, steps)
     orders = {
@@ -212,7 +212,7 @@ def robustness_explorer(snn, ann, digits=None, *, steps=25):
         i, j, k = NOISE.index(round(noise, 3)), DROP.index(round(drop, 3)), DEAD.index(round(dead, 3))
         curves(axes["curves"], i, j, k, until)
         axes["curves"].legend(loc="lower right")
-        seen = (digits.images[0].float() / 255 + NOISE[i] * static).clamp(0, 1) * (1 - DROP[j])
+        seen = (data.pixels(digits.images[0])[0] + NOISE[i] * static).clamp(0, 1) * (1 - DROP[j])
         plots.spike_map(seen[None], axes["image"]).set_title("chance of a spike")
         spiking, plain = grid[:, i, j, k, until - 1]
         return (
@@ -255,5 +255,5 @@ def _some(digits, count):
 
 
 def _images(digits, index=slice(None)):
-    images = digits.images[index].float().div(255)
-    return images[None, None] if images.ndim == 2 else images.unsqueeze(1)
+    images = data.pixels(digits.images[index])
+    return images[None] if images.ndim == 3 else images

@@ -7,6 +7,7 @@ import torch
 import traitlets
 from matplotlib.figure import Figure
 
+from snn_helpers import data
 from snn_helpers.widgets.convolutional import defaults
 from snn_helpers.widgets.panel import InBrowser, choice, module, slider
 
@@ -123,7 +124,7 @@ def run(net, encode, images):
     """The Records of ``net`` for uint8 images [B, 28, 28]; what ``encode`` draws is the same each time."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        return net(encode(images.unsqueeze(1).float() / 255))
+        return net(encode(data.pixels(images)))
 
 
 def rate_by_class(spikes, labels):

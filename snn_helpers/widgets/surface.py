@@ -5,7 +5,7 @@ import json
 import numpy as np
 from matplotlib.figure import Figure
 
-from snn_helpers import plots, recipes
+from snn_helpers import assets, plots
 from snn_helpers.widgets.conversion import STARTS
 from snn_helpers.widgets.panel import Panel, choice, slider
 
@@ -17,7 +17,7 @@ def percentile_explorer(surface=None):
     the scale and each start, the accuracy and the spikes an image after every step.
     """
     if surface is None:
-        surface = json.loads(recipes.results("cnn-to-snn-surface.json")[0].read_text(encoding="utf-8"))
+        surface = json.loads((assets.RECORDED / "cnn-to-snn-surface.json").read_text(encoding="utf-8"))
     names, target = surface["scales"], surface["cnn_accuracy"]
     accuracy = np.array(surface["accuracy"])  # [start, scale, step]
     spikes = np.array(surface["spikes_per_image"])

@@ -1,10 +1,8 @@
 """The digit pad, drawn on with a pointer: what comes out is a digit that the bundled network reads."""
 
-from functools import partial
-
 import torch
 
-from snn_helpers import recipes, widgets
+from snn_helpers import recipes, weights, widgets
 from snn_helpers.widgets.convolutional import as_mnist
 
 # Strokes of the ten digits, in shares of the field: lists of points, pen down between them.
@@ -41,10 +39,10 @@ def drawn(page, digit):
 
 
 def test_at_least_nine_of_ten_drawn_digits_are_read(load):
-    page, recipe, net = load("pad"), recipes.RECIPES["csnn"]["fast"], recipes.trained("csnn", "fast")
+    page, recipe, net = load("pad"), recipes.RECIPES["csnn"]["fast"], weights.trained("csnn", "fast")
     images = torch.stack([as_mnist(drawn(page, digit)) for digit in range(10)])
     with torch.no_grad():
-        answers = net(partial(recipe.encode, recipe.steps)(images))[-1].spikes.sum(0).argmax(-1)
+        answers = net(recipe.input(images))[-1].spikes.sum(0).argmax(-1)
     assert (answers == torch.arange(10)).sum() >= 9, answers.tolist()
 
 

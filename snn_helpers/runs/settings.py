@@ -1,13 +1,9 @@
 """A recipe with settings changed, and the recipe that a file of weights was trained by: the file says it itself."""
 
 import dataclasses
-import json
 from functools import partial
 
-import safetensors
-
-from snn_helpers import recipes, training
-from snn_helpers.inputs import decayed_poisson
+from snn_helpers import losses, recipes, weights
 from snn_helpers.neurons import beta_from_tau
 
 SETTINGS = "epochs", "steps", "batch_size", "lr", "loss", "tau", "beta", "threshold"
@@ -18,6 +14,19 @@ def known(system, name):
     if name not in recipes.RECIPES[system]:
         raise ValueError(f"{system} has no recipe {name!r}. There are: {', '.join(recipes.RECIPES[system])}.")
     return recipes.RECIPES[system][name]
+
+
+def named(system, name, changes):
+    """What a run is called in its files, a dict, and its recipe: that of the name with ``changes`` to some of SETTINGS.
+
+    Changes that change nothing do not count. Raises ValueError as ``known`` and ``changed``.
+    """
+    base = known(system, name)
+    changes = {key: value for key, value in changes.items() if changed(base, {key: value}) is not base}
+    if not changes:
+        return {"system": system, "recipe": name}, base
+    called = {"system": system, "recipe": "custom", "based_on": name, "changes": changes}
+    return called, changed(base, changes)
 
 
 def changed(recipe, changes):
@@ -35,7 +44,7 @@ def changed(recipe, changes):
             "networks; convert has --steps and --v-init."
         )
     if "loss" in changes:
-        fields["loss"] = getattr(training, f"{changes['loss']}_loss")
+        fields["loss"] = getattr(losses, f"{changes['loss']}_loss")
     if "tau" in changes and recipe.tau is None:
         neuron["beta"] = beta_from_tau(changes["tau"])
     elif "tau" in changes and changes["tau"] != recipe.tau:
@@ -45,23 +54,11 @@ def changed(recipe, changes):
                 f"membrane in a step, and takes in 1/tau of its input; got {changes['tau']:g}. --beta takes any share."
             )
         neuron["beta"] = beta_from_tau(changes["tau"], method="euler")
-        fields |= {"tau": changes["tau"], "encode": partial(decayed_poisson, tau=changes["tau"])}
+        fields |= {"tau": changes["tau"], "encode": partial(recipes.decayed_poisson, tau=changes["tau"])}
     if neuron and partial(recipe.network, **neuron)().extra_repr() != recipe.network().extra_repr():
         fields["network"] = partial(recipe.network, **neuron)
     fields = {key: value for key, value in fields.items() if value != getattr(recipe, key)}
     return dataclasses.replace(recipe, **fields) if fields else recipe
-
-
-def about(path):
-    """What ``save_weights`` wrote into the header of a file, a dict; {} if the file says nothing.
-
-    Raises FileNotFoundError if there is none, ValueError, with its name, if it is damaged.
-    """
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return json.loads((file.metadata() or {}).get("about", "{}"))
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"about: {path} is damaged, or no safetensors file ({error}).") from error
 
 
 def trained_by(system, path, name=None):
@@ -69,9 +66,9 @@ def trained_by(system, path, name=None):
 
     A file that says nothing is taken to be of the recipe ``name``, or of "fast". Raises ValueError if the file is of
     another recipe than ``name``, of another system, or was trained with a neuron or a number of steps that this package
-    does not have for what the file calls its recipe; and as ``about``.
+    does not have for what the file calls its recipe; and as ``weights.about``.
     """
-    said = about(path)
+    said = weights.about(path)
     if said.get("system", system) != system:
         raise ValueError(f"{path} is of another network: it holds {said['system']}, wanted {system}.")
     base = said.get("based_on", said.get("recipe"))

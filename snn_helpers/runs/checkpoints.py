@@ -1,29 +1,11 @@
-"""Files that are whole or not there: a run killed at any moment leaves the last checkpoint as it was."""
+"""The state of a run on disk: one that is killed at any moment leaves the last checkpoint as it was."""
 
 import io
-import os
 from pathlib import Path
 
 import torch
 
-
-def write(path, content):
-    """Write bytes (or a str) to ``path``: beside it first, then moved over in one step.
-
-    Raises OSError, with what was at ``path`` before untouched, if the disk is full or the folder read-only.
-    """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.partial")
-    content = content.encode() if isinstance(content, str) else content
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OSError(f"{path} could not be written: {error.strerror}. What was there before is unharmed.") from error
+from snn_helpers.weights import write
 
 
 class Checkpoint:
@@ -40,7 +22,7 @@ class Checkpoint:
         self.path, self.settings = Path(path), settings
 
     def save(self, state):
-        """Keep ``state``, a dict of tensors, numbers, words and lists or dicts of them. Raises OSError as ``write``."""
+        """Keep ``state``, a dict of tensors, numbers, words and lists or dicts of them. Raises as ``weights.write``."""
         buffer = io.BytesIO()
         torch.save({"settings": self.settings, "state": state}, buffer)
         write(self.path, buffer.getvalue())

@@ -13,7 +13,7 @@ import warnings
 
 import torch
 
-from snn_helpers.memory import empty_steps
+from snn_helpers.engine.memory import empty_steps
 
 BLOCK = 2**15 - 1  # values that torch works on with one thread: it divides an array of 2**15 or more among several
 LARGE = 2**18  # values from which on an operation takes so long that dividing it pays, also on a busy machine
@@ -41,15 +41,18 @@ class Lif(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, current, before, beta, threshold, reset, derivative):
+    def forward(current, before, beta, threshold, reset, derivative):
         spikes, membrane = (empty_steps(len(current), current[0]) for _ in range(2))
         arguments = current, before, beta, threshold, reset, spikes, membrane
         if not _fused("forward", current, derivative, *arguments):
             forward(*arguments)
-        ctx.save_for_backward(membrane, before)
-        ctx.constants = beta, threshold, reset, derivative
-        ctx.set_materialize_grads(False)
         return spikes, membrane, membrane[-1].clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, before, *ctx.constants = inputs
+        ctx.save_for_backward(output[1], before)
+        ctx.set_materialize_grads(False)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -99,8 +102,8 @@ def backward(grads, membrane, before, beta, threshold, reset, derivative):
         grad[-1].add_(grad_last)
     # and what comes back from the step after it
     for steps, membranes in zip(_columns(grad), _columns(membrane), strict=True):
-        for later, g, u in zip(steps[:0:-1], steps[-2::-1], membranes[-2::-1], strict=True):
-            _carry(later, u, g, beta, limit, reset)
+        for following, g, u in zip(steps[:0:-1], steps[-2::-1], membranes[-2::-1], strict=True):
+            _carry(following, u, g, beta, limit, reset)
     if before is None:
         return grad, None
     grad_before = torch.zeros_like(membrane[0])
@@ -108,12 +111,12 @@ def backward(grads, membrane, before, beta, threshold, reset, derivative):
     return grad, grad_before
 
 
-def _carry(later, u, grad, beta, limit, reset):
+def _carry(following, u, grad, beta, limit, reset):
     """Add to the gradient of a membrane ``u`` what comes through the leak from that of the step after it."""
     if reset == "zero":
-        grad.addcmul_(later, torch.le(u, limit, out=torch.empty_like(u)), value=beta)
+        grad.addcmul_(following, torch.le(u, limit, out=torch.empty_like(u)), value=beta)
     else:
-        grad.add_(later, alpha=beta)
+        grad.add_(following, alpha=beta)
 
 
 def _parts(step):
@@ -146,7 +149,9 @@ def _numbers(x, *numbers):
 
 
 _DEVICES = ("cuda",)  # those that Triton's kernels run on
-_KERNELS = "snn_helpers.triton_kernels"  # imported when a tensor on such a device is seen; None: they do not work here
+_KERNELS = (
+    "snn_helpers.engine.triton_kernels"  # imported when a tensor on such a device is seen; None: they do not work here
+)
 
 
 def _fused(name, tensor, derivative, *arguments):

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from snn_helpers.kernels import blocks
-from snn_helpers.memory import empty_laid_out
+from snn_helpers.engine.kernels import blocks
+from snn_helpers.engine.memory import empty_laid_out
 
 _pool, _scatter = torch.ops.aten.max_pool2d_with_indices, torch.ops.aten.max_pool2d_with_indices_backward.grad_input
 
@@ -39,10 +39,10 @@ class _MaxPool(torch.autograd.Function):
     def forward(ctx, x, *how):
         largest, places = _pool(x, *how)
         small = torch.int16 if x.shape[2] * x.shape[3] < 2**15 else torch.int32
-        kept = empty_laid_out(places.shape, places.stride(), dtype=small, device=x.device)
-        for few, wide in zip(blocks(kept), blocks(places), strict=True):
-            few.copy_(wide)
-        ctx.save_for_backward(kept)
+        compact = empty_laid_out(places.shape, places.stride(), dtype=small, device=x.device)
+        for narrow, wide in zip(blocks(compact), blocks(places), strict=True):
+            narrow.copy_(wide)
+        ctx.save_for_backward(compact)
         ctx.shape, ctx.strides, ctx.how = x.shape, x.stride(), how
         return largest
 
@@ -51,6 +51,6 @@ class _MaxPool(torch.autograd.Function):
     def backward(ctx, grad):
         (places,) = ctx.saved_tensors
         # laid out as x was, for the convolution that comes next; of x itself torch asks for the shape alone
-        whole = empty_laid_out(ctx.shape, ctx.strides, dtype=grad.dtype, device=grad.device)
-        _scatter(grad, whole, *ctx.how, places.long(), grad_input=whole)
-        return whole, *(None for _ in ctx.how)
+        grad_input = empty_laid_out(ctx.shape, ctx.strides, dtype=grad.dtype, device=grad.device)
+        _scatter(grad, grad_input, *ctx.how, places.long(), grad_input=grad_input)
+        return grad_input, *(None for _ in ctx.how)

@@ -63,6 +63,17 @@ class Team:
         """What ``choose()`` returns, or raises as OSError or ValueError, in the first process: so it is in all."""
         return choose()
 
+    def save(self, checkpoint, state):
+        """Let the first process save a state of ``loop.train``; once it is whole, all know."""
+        self.decide(lambda: checkpoint.save(state))
+        self.saved = len(state["history"]["loss"])
+
+    def load(self, checkpoint):
+        """The state that the first process finds, in all of them; None if there is none."""
+        state = self.decide(checkpoint.load)
+        self.saved = len(state["history"]["loss"]) if state else 0
+        return state
+
     def gather(self, value):
         """The value of each process, for ``own`` to find that of this one again."""
         return value

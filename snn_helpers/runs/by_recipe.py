@@ -2,13 +2,14 @@
 
 import os
 import platform
-from functools import partial
 from itertools import pairwise
 
 import torch
 
-from snn_helpers import __version__, conversion, distributed, training
-from snn_helpers.hardware import best_precision
+from snn_helpers import __version__, conversion, training
+from snn_helpers.data import pixels
+from snn_helpers.engine.hardware import best_precision
+from snn_helpers.runs import distributed, loop
 
 IMAGES = 1000  # that the scales of a conversion are read from
 
@@ -17,37 +18,17 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
     """Train by ``recipe`` (recipes.Recipe) and return (network, record); the record holds what a results file holds.
 
     seed : of the initial weights, the order of the digits and all random draws
-    checkpoint, on_step, progress, team : as in ``training.fit``; what is of a CNN's conversion is in the record of the
+    checkpoint, on_step, progress, team : as in ``loop.train``; what is of a CNN's conversion is in the record of the
         first process only
 
     Raises KeyboardInterrupt if the training was interrupted; the checkpoint, if there is one, is then of its last
-    judgement or epoch.
+    evaluation or epoch.
     """
     team = team or distributed.Team()
-    precision = recipe.precision or best_precision(device)
     torch.manual_seed(seed)
     net = recipe.network().to(device)
-    history = training.fit(
-        net,
-        train,
-        partial(recipe.encode, recipe.steps),
-        recipe.loss,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        lr=recipe.lr,
-        seed=seed,
-        test=test,
-        test_every=recipe.test_every,
-        optimizer=recipe.optimizer,
-        schedule=recipe.schedule,
-        augment=recipe.augment,
-        readout=recipe.readout,
-        precision=precision,
-        checkpoint=checkpoint,
-        on_step=on_step,
-        progress=progress,
-        team=team,
-    )
+    how = dict(checkpoint=checkpoint, on_step=on_step, progress=progress, team=team)
+    history = loop.train(net, train, recipe, seed=seed, test=test, **how)
     if history.interrupted:
         raise KeyboardInterrupt
     ends = [0, *history.epoch_end]
@@ -70,7 +51,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
             **recipe.about,
             "batch_size": recipe.batch_size,
             "lr": recipe.lr,
-            "precision": str(precision).removeprefix("torch."),
+            "precision": str(recipe.precision or best_precision(device)).removeprefix("torch."),
             "layer": net.extra_repr(),
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "snn_helpers": __version__},
@@ -88,26 +69,21 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
 
 def spiking(cnn, train, how):
     """The CNN as a spiking network: scaled on the first 1,000 training digits, ``how`` as in ``Recipe.convert``."""
-    images = train.images[:IMAGES].unsqueeze(1).float().div(255)
-    return conversion.to_snn(conversion.normalize(cnn, images, how["percentile"]), v_init=how["v_init"])
+    balanced = conversion.normalize(cnn, pixels(train.images[:IMAGES]), how["percentile"])
+    return conversion.to_snn(balanced, v_init=how["v_init"])
 
 
 def _converted(cnn, train, test, recipe, seed):
     """What the CNN does as a spiking network; ``test_accuracy`` is then that of the spikes."""
     how = recipe.convert
     snn = spiking(cnn, train, how)
-    seen = conversion.simulate(snn, test, how["steps"], lambda x, steps: how["encode"](steps, x), seed=seed)
+    seen = conversion.simulate(snn, test, how["steps"], how["encode"], seed=seed)
     per_step = seen.accuracy().tolist()
     return {
         "steps": how["steps"],
-        "cnn_accuracy": training.accuracy(cnn, test, partial(recipe.encode, recipe.steps)),
+        "cnn_accuracy": training.accuracy(cnn, test, recipe.input),
         "test_accuracy": per_step[-1],
         "accuracy_per_step": per_step,
         "spikes_per_image": [round(count, 2) for count in seen.spikes_per_image()[-1].tolist()],
-        "conversion": {
-            "percentile": how["percentile"],
-            "v_init": how["v_init"],
-            "encoding": how["encode"].__name__,
-            "images": IMAGES,
-        },
+        "conversion": {"percentile": how["percentile"], "v_init": how["v_init"], "images": IMAGES},
     }
