@@ -50,7 +50,7 @@ def fails(capsys, *arguments):
             ["evaluate", "single-layer", "--weights", "none.safetensors"],
             "No such file or directory: .*none.safetensors",
         ),
-        (["evaluate", "cnn", "-T", "5"], "judge the converted cnn with: convert --steps"),
+        (["evaluate", "cnn", "-T", "5"], "evaluate the converted cnn with: convert --steps"),
         (
             ["evaluate", "csnn", "--recipe", "best"],
             "no weights of csnn's recipe 'best', only of fast. Make them: .* train csnn --recipe best",

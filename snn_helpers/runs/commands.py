@@ -187,7 +187,8 @@ def _device(name, team=distributed.Team()):
 def _trained(system, path=None, name=None):
     """(network, recipe, seed): of the file that is named, by what it says of itself, or what comes with the package."""
     if path is None:
-        return weights.trained(system, name or "fast"), settings.known(system, name or "fast"), 0
+        recipe = settings.known(system, name or "fast")
+        return weights.trained(system, name or "fast"), recipe, 0
     recipe, name, said = settings.trained_by(system, path, name)
     net = weights.load(recipe.network(), path)
     if not said:
