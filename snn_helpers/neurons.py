@@ -207,7 +207,8 @@ def lif_piece(
             spikes, last = _step(i, last, beta, threshold, reset, spike)
             steps.append((spikes, last))
         record = map(torch.stack, zip(*steps, strict=True))
-    if has_nan(last.detach()):  # once in, it stays, whatever the reset
+    # once in, it stays, whatever the reset; torch.export cannot ask for a value
+    if not torch.compiler.is_exporting() and has_nan(last.detach()):
         raise ValueError(
             "lif: the membrane became NaN (not a number): current must be finite. Look for a division by zero, an "
             "infinite current or a diverged weight."

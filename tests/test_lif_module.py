@@ -136,3 +136,20 @@ def test_torch_func_calls_it():
     wanted = torch.autograd.grad(loss(weights), weights.values())
     for got, right in zip(torch.func.grad(loss)(weights).values(), wanted, strict=True):
         torch.testing.assert_close(got, right)
+
+
+@torch.no_grad()
+def test_torch_compile_and_export_keep_its_spikes():
+    net, x = network(threshold=0.2), current()
+    assert net(x).any()
+    assert torch.equal(torch.compile(net, backend="eager")(x), net(x))
+    assert torch.equal(torch.export.export(net, (x,)).module()(x), net(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*deprecated")  # torch warns of its own
+def test_what_torch_func_cannot_do_with_it_is_refused_in_words():
+    net, x = network(), current()
+    with pytest.raises(RuntimeError, match=r"lif: torch\.func\.vmap is not for it"):
+        torch.func.vmap(net)(x[None])
+    with pytest.raises(RuntimeError, match="lif: has no forward-mode derivative"):
+        torch.func.jvp(net, (x,), (x,))

@@ -70,6 +70,16 @@ class Lif(torch.autograd.Function):
         grads = _fused("backward", membrane, ctx.constants[-1], *arguments) or backward(*arguments)
         return *grads, None, None, None, None
 
+    @staticmethod
+    def vmap(*_):
+        raise RuntimeError(
+            "lif: torch.func.vmap is not for it. All axes after the first, time, are its batch: map there."
+        )
+
+    @staticmethod
+    def jvp(*_):
+        raise RuntimeError("lif: has no forward-mode derivative (torch.func.jvp, jacfwd). Use torch.func.grad or vjp.")
+
 
 def forward(current, before, beta, threshold, reset, spikes, membrane):
     """Write the ``spikes`` and the ``membrane`` [T, ...] that ``current`` leads to, one step after the other."""
