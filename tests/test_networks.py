@@ -9,6 +9,7 @@ from torch import nn
 
 from snn_helpers import data, networks, neurons, training, weights
 from snn_helpers.encoding import direct, poisson
+from snn_helpers.surrogates import fast_sigmoid
 
 
 def test_an_snn_is_weights_then_lif_repeated():
@@ -239,3 +240,50 @@ def test_recomputing_keeps_the_membranes_between_and_not_the_steps_they_come_fro
 def test_recompute_is_a_number_of_steps():
     with pytest.raises(ValueError, match="at least 1, or None, got 0"):
         networks.SNN(nn.Linear(5, 2), beta=0.9, recompute=0)
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_a_network_goes_on_from_the_records_of_an_earlier_call(constant):
+    torch.manual_seed(3)
+    how = dict(beta=[0.9, 0.7], threshold=[0.3, 0.2], reset=["zero", "subtract"], v_init=0.5)
+    net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 3), **how)
+    x = direct(torch.rand(2, 5), 9) if constant else torch.rand(9, 2, 5)
+    whole = net(x)
+    first = net(x[:4])
+    rest = net(x[4:], initial=first)
+    streamed = [records for records in net.stream(x[4:], 2, initial=first)]
+    for i, record in enumerate(whole):
+        assert record.spikes[4:].any() and record.spikes[4:].mean() < 1
+        assert torch.equal(torch.cat([first[i].spikes, rest[i].spikes]), record.spikes)
+        assert torch.equal(torch.cat([records[i].spikes for records in streamed]), rest[i].spikes)
+    (rest[-1].spikes.sum() + rest[-1].membrane.sum()).backward()
+    cut = [p.grad.clone() for p in net.parameters()]
+    net.zero_grad()
+    (whole[-1].spikes[4:].sum() + whole[-1].membrane[4:].sum()).backward()
+    for got, wanted in zip(cut, (p.grad for p in net.parameters()), strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+def test_a_network_goes_on_with_recomputing_too():
+    torch.manual_seed(3)
+    layers, x = (nn.Linear(5, 11), nn.Linear(11, 3)), torch.rand(9, 2, 5)
+    plain, frugal = (networks.SNN(*layers, beta=0.9, threshold=0.3, recompute=steps) for steps in (None, 2))
+    first = plain(x[:4])
+    wanted, got = plain(x[4:], initial=first)[-1], frugal(x[4:], initial=first)[-1]
+    assert wanted.spikes.any() and torch.equal(got.spikes, wanted.spikes)
+
+
+def test_records_that_do_not_fit_are_refused():
+    net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 3), beta=0.9)
+    records = net(torch.rand(4, 2, 5))
+    with pytest.raises(ValueError, match=r"SNN: initial must be the list of Records .* one a layer \(2\), got 1"):
+        net(torch.rand(4, 2, 5), initial=records[-1:])
+    with pytest.raises(ValueError, match=r"lif: initial must be the Record of a step of shape \[3, 11\]"):
+        net(torch.rand(4, 3, 5), initial=records)
+
+
+@pytest.mark.parametrize("name", ["beta", "threshold", "reset", "spike"])
+def test_settings_of_each_layer_are_as_many_as_the_layers(name):
+    value = {"beta": 0.9, "threshold": 1.0, "reset": "zero", "spike": fast_sigmoid()}[name]
+    with pytest.raises(ValueError, match=rf"SNN: {name} must be one, or one a layer \(2\), got 3"):
+        networks.SNN(nn.Linear(5, 11), nn.Linear(11, 3), **{"beta": 0.9, name: [value] * 3})
