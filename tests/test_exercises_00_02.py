@@ -88,6 +88,8 @@ WRONG_NUMBERS = {
         ((0.607, 0.5), "Euler's took one step of 2 ms"),
         ((0.607, 0.5625), "Euler's took steps of 1 ms"),
         ((e(-1), 0.75**4), "dt of 1 ms"),
+        ((60.65, 58.62), "in per cent; asked is the share"),
+        ((e(-1), 0.875**8), "with eight steps; 2 ms are four"),
         ((e(-0.25), 0.875**2), "after 1 ms"),
         ((e(-3 / 8), 0.875**3), "one step too few"),
         (my_decay(5), "one step too many"),
@@ -208,8 +210,11 @@ WRONG_NUMBERS = {
         (7, "the interval in steps"),
         (1000, "a spike at every step"),
         (0, "scaled input, which would never fire"),
-        (140, "140 Hz is too small"),
-        (145, "145 Hz is too large"),
+        (140, r"140\.0 Hz is close.* a count over a short run"),
+        (145, r"145\.0 Hz is close.* a count over a short run"),
+        (1000 * 36 / 250, r"144\.0 Hz is close"),
+        (137, "137 Hz is too small"),
+        (150, "150 Hz is too large"),
         (-1000 / 7, "the sign is not"),
         (inf, "infinite"),
         (torch.tensor([142.9, 142.9]), r"a tensor of shape \[2\]"),
@@ -248,6 +253,10 @@ def draws(image, steps, generator):
     return torch.rand(steps, *image.shape, generator=generator)
 
 
+def poisson_by_name(image, steps, *, generator):
+    return (torch.rand(steps, *image.shape, generator=generator) < image).float()
+
+
 def poisson_in_a_loop(image, steps, generator):
     spikes = []
     for _ in range(steps):
@@ -283,6 +292,8 @@ RIGHT_ENCODERS = [
     poisson_in_a_loop,
     poisson_pixel_by_pixel,
     poisson_in_place,
+    poisson_by_name,
+    encoding.poisson,
 ]
 
 
@@ -312,6 +323,14 @@ WRONG_ENCODERS = {
     "a step depends on the one before": lambda x, t, g: (
         (draws(x, t // 2 + 1, g) < x).float().repeat_interleave(2, 0)[:t]
     ),
+    "counted too much alike": lambda x, t, g: (
+        (
+            draws(x, t, g).argsort(0).argsort(0) < (x * t).round()  # as many spikes as expected, at random places
+        ).float()
+    ),
+    "some draws were used at several steps": lambda x, t, g: (
+        torch.cat([first := draws(x, (t + 1) // 2, g), first])[:t] < x
+    ).float(),
     r"an image \[7\] and 5 steps should give|your function raised": lambda x, t, g: (
         torch.rand(t, *x.shape[-3:], generator=g) < x.reshape(2, 3, 5)
     ).float(),
@@ -367,6 +386,7 @@ RIGHT_FUNCTIONS = {
         lambda s: ((1 - s.double()) / 2).clamp(0, 1),
         lambda s: 0.5 - 0.5 * s.clamp(-1, 1),
         lambda s: torch.stack([(0.5 - 0.5 * x).clamp(0, 1) for x in s]),
+        lambda s: (n := s.shape[0], h := s.shape[1], w := s.shape[2], (0.5 - s.view(n, h, w) / 2).clamp(0, 1))[-1],
         lambda s: torch.minimum(torch.maximum(0.5 - s / 2, torch.zeros(())), torch.ones(())),
     ],
 }
@@ -384,6 +404,11 @@ WRONG_FUNCTIONS = {
         (lambda s: (1 - s.mean(-1)) / 0.8, "columns of the image"),
         (lambda s: (1 - s.sum(0)) / 0.8, "counts the spikes"),
         (lambda s: (1 - s[0]) / 0.8, "the first step alone"),
+        (lambda s: (s[-1] - 1).neg() / 0.8, "the last step alone"),
+        (lambda s: (x := 1 - s.mean(0), (x - x.min()) / (x.max() - x.min()))[1], "stretches the image"),
+        (lambda s: (x := 1 - s.mean(0), x / x.max())[1], "makes the brightest pixel 1"),
+        (lambda s: (s.mean(0) - 1) / 0.8, "the sign is turned"),
+        (lambda s: (1 - s.sum(0) / (len(s) - 1)) / 0.8, "not by one less"),
         (lambda s: 0.5 * torch.ones(3, 5), "first differs at row 0"),
         (lambda s: s.mean(0) * nan, "the decoded image is NaN"),
         (lambda s: 1 / s.mean(0) / 0 * 0 + 1 / (s.mean(0) * 0), "the decoded image is (NaN|infinite)"),
@@ -411,7 +436,7 @@ WRONG_FUNCTIONS = {
         (lambda s: s, "clamping alone"),
         (lambda s: 0.5 - s / 2, "a hair above 1 or below 0"),
         (lambda s: (0.5 - s / 2).clamp(max=1), "a hair above 1 or below 0"),
-        (lambda s: (0.5 - s / 2).clamp(0.1, 1), "paper and ink first differs at pixel 0"),
+        (lambda s: (0.5 - s / 2).clamp(0.1, 1), "a scan of paper beside ink first differs at picture 0"),
         (lambda s: (0.5 - s / 2).clamp(0, 1)[0], r"should have shape \[3, 5, 7\], got \[5, 7\]"),
         (lambda s: s.mul_(0.5), "first differs"),
     ],
@@ -470,6 +495,7 @@ RIGHT_STEPS = [
     step_one_by_one,
     step_in_numpy,
     step_in_double,
+    lambda *given: torch.stack([part.float() for part in good_step(*given)]),
 ]
 
 
@@ -504,6 +530,11 @@ WRONG_STEPS = [
     (bent(lambda k, f, s, i, m, b, h: f - b * h * s), "beta times the threshold"),
     (bent(lambda k, f, s, i, m, b, h: f * (1 - s)), "reset of the current as well"),
     (bent(lambda k, f, s, i, m, b, h: k + i), "no leak"),
+    (bent(lambda k, f, s, i, m, b, h: b * m * (m > h) + i), "the test turned round"),
+    (bent(lambda k, f, s, i, m, b, h: b * m.clamp(max=h) + i), "a reset to the threshold"),
+    (bent(lambda k, f, s, i, m, b, h: b * torch.where(m > h, -h, m) + i), "a reset to minus the threshold"),
+    (bent(lambda k, f, s, i, m, b, h: b * m * (m <= 1) + i), "a threshold of 1; yours comes with the call"),
+    (lambda i, m, b, h: (*good_step(i, m, b, h), m), "two things back.*got 3 things"),
     (bent(lambda k, f, s, i, m, b, h: b * k + (1 - b) * i), "a scaled input"),
     (bent(lambda k, f, s, i, m, b, h: b * (k + i)), "beta on the current too"),
     (bent(lambda k, f, s, i, m, b, h: (u := b * k + i) * (u <= h)), "the membrane after its own reset"),
@@ -523,11 +554,11 @@ WRONG_STEPS = [
     (with_spikes(lambda u, m, h: u >= h), "the spikes of >=: exactly at the threshold"),
     (with_spikes(lambda u, m, h: u <= h), "turned round"),
     (with_spikes(lambda u, m, h: u > 0), "of a membrane above 0"),
-    (with_spikes(lambda u, m, h: u > 1), "the spikes first differs"),
-    (with_spikes(lambda u, m, h: 0 * u), "the spikes first differs"),
-    (with_spikes(lambda u, m, h: (u - h).sigmoid()), "the spikes first differs"),
+    (with_spikes(lambda u, m, h: u > 1), "the spikes first differ at"),
+    (with_spikes(lambda u, m, h: 0 * u), "the spikes first differ at"),
+    (with_spikes(lambda u, m, h: (u - h).sigmoid()), "the spikes first differ at"),
     (lambda i, m, b, h: tuple(good_step(i, m, b, h))[::-1], "the other order"),
-    (lambda i, m, b, h: good_step(i, m, b, h)[1], "two things back.*got Tensor"),
+    (lambda i, m, b, h: good_step(i, m, b, h)[1], "two things back.*got a tensor"),
     (lambda i, m, b, h: (good_step(i, m, b, h)[0], good_step(i, m, b, h)[1][:1]), "membrane should have shape"),
     (lambda i, m: (i, m), r"should take 4 arguments: \(current, membrane, beta, threshold\); yours takes \(i, m\)"),
     (lambda i, m, b, h: (1 if m > h else 0, m), r"your function raised RuntimeError: Boolean value"),
@@ -572,20 +603,24 @@ def test_right_formulas(answer, accepted):
 WRONG_FORMULAS = [
     (lambda n, i, b, u: filled(n, i, b), "the start left out"),  # the formula that stands above
     (lambda n, i, b, u: u + filled(n, i, b), "a start that does not leak|leaks once only"),
-    (lambda n, i, b, u: b * u + filled(n, i, b), r"U\[2\].*leaks once only"),
+    (lambda n, i, b, u: b * u + filled(n, i, b), r"U\[3\].*leaks once only"),
     (lambda n, i, b, u: u * b**n, "the current left out"),
     (lambda n, i, b, u: u * b ** (n + 1) + filled(n + 1, i, b), "one step too many"),
     (lambda n, i, b, u: u * b ** (n - 1) + filled(n - 1, i, b), "one step too few"),
     (lambda n, i, b, u: u * b**n + i * (1 - b**n), "a scaled input"),
     (lambda n, i, b, u: i / (1 - b), "where it settles"),
-    (lambda n, i, b, u: u * b**n + n * i, r"U\[2\].*a current that never leaks"),
+    (lambda n, i, b, u: u * b ** (n - 1) + filled(n, i, b), r"U\[3\].*one step too few: after n steps beta\^n"),
+    (lambda n, i, b, u: u * b**n + filled(n - 1, i, b), r"U\[3\].*current that came in one time too few"),
+    (lambda n, i, b, u: filled(n, u + i, b), r"U\[3\].*the start fed in at every step"),
+    (lambda n, i, b, u: [u * b**k + filled(k, i, b) for k in range(min(n, 50))], "should be one number, got list"),
+    (lambda n, i, b, u: u * b**n + n * i, r"U\[3\].*a current that never leaks"),
     (lambda n, i, b, u: (end := i / (1 - b)) + (end - u) * b**n, "turned round"),
-    (lambda n, i, b, u: u * b * n + i * (1 - b * n) / (1 - b), r"U\[2\].*beta times n"),
+    (lambda n, i, b, u: u * b * n + i * (1 - b * n) / (1 - b), r"U\[3\].*beta times n"),
     (lambda n, i, b, u: (u * b**n + filled(n, i, b)) * (1 + 3e-5), "is too"),
     (lambda n, i, b, u: -u * b**n - filled(n, i, b), "the size is right, the sign is not"),
     (lambda n, i, b, u: abs(u) * b**n + filled(n, i, b), r"U\[7\].*is too large"),
-    (lambda n, i, b, u: 1.0, r"U\[1\] for I = .*: 1 is too"),
-    (lambda n, i, b, u: nan, r"U\[1\] .* is NaN"),
+    (lambda n, i, b, u: 1.0, r"U\[3\] for I = .*: 1 is too"),
+    (lambda n, i, b, u: nan, r"U\[3\] .* is NaN"),
     (lambda n, i, b, u: u * b**n + i * (1 - b**n) / 0, "ZeroDivisionError"),
     (lambda n, i, b, u: 2.0 ** (10_000 * n), "overflow"),
     (lambda n, i, b, u: (b - 1) ** 0.5, "complex number"),

@@ -64,7 +64,8 @@ def same(got, wanted, *, what="the result", tolerance=1e-5, first="step"):
     values = f"yours {got[at].item():.4g}, wanted {wanted[at].item():.4g}"
     if not at:
         raise NotYet(f"{what}: {values}.")
-    raise NotYet(f"{what} first differs{place}: {values} ({wrong.double().mean():.0%} of the values differ).")
+    differ = "differ" if what.endswith("s") or " and " in what else "differs"
+    raise NotYet(f"{what} first {differ}{place}: {values} ({wrong.double().mean():.0%} of the values differ).")
 
 
 def close(got, wanted, *, what="the answer", tolerance=0.01, decimals=None, unit=""):

@@ -117,9 +117,10 @@ def call(function, *arguments, **named):
     """
     if not callable(function):
         raise NotYet(f"wanted a function, got {kind_of(function)}. Pass the function's name, without brackets.")
-    _check_arguments(function, len(arguments), named)
+    by_name = _check_arguments(function, len(arguments), named)
+    by_place = [value for name, value in named.items() if name not in by_name]
     try:
-        result = function(*(_copy(value) for value in (*arguments, *named.values())))
+        result = function(*map(_copy, (*arguments, *by_place)), **{name: _copy(named[name]) for name in by_name})
     except (Exception, SystemExit) as error:
         if isinstance(error, NotImplementedError) and _does_nothing(function):
             raise NotAttempted from None
@@ -134,18 +135,22 @@ def call(function, *arguments, **named):
 
 
 def _check_arguments(function, unnamed, named):
+    """Raise NotYet unless the function takes the arguments; the names of those that it takes by name only."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some of C have none
-        return
+        return []
+    kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+    by_name = [name for name in named if kinds.get(name) is inspect.Parameter.KEYWORD_ONLY]
     try:
-        signature.bind(*range(unnamed + len(named)))
+        signature.bind(*range(unnamed + len(named) - len(by_name)), **dict.fromkeys(by_name))
     except TypeError:
         count = unnamed + len(named)
         names = f": ({', '.join(named)})" if named and not unnamed else ""
         raise NotYet(
             f"your function should take {count} argument{'s' * (count != 1)}{names}; yours takes {signature}."
         ) from None
+    return by_name
 
 
 def _copy(value):

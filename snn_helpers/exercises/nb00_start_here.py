@@ -25,6 +25,8 @@ def what_is_left(answer):
         "these are the two, but in the other order: exact first, then Euler.": wanted[::-1],
         "this is beta, what is left after one step of 0.5 ms; 2 ms are four such steps.": (exact, euler),
         "this is what is left after 1 ms, two steps; 2 ms are four.": (exact**2, euler**2),
+        "this is right, but in per cent; asked is the share, a number from 0 to 1.": (100 * wanted[0], 100 * wanted[1]),
+        "this is with eight steps; 2 ms are four steps of 0.5 ms.": (exact**8, euler**8),
         "this is one step too few: 2 ms are four steps of 0.5 ms.": (exact**3, euler**3),
         "this is one step too many: 2 ms are four steps of 0.5 ms.": (exact**5, euler**5),
         "the exact one is right; Euler's took one step of 2 ms, and dt is 0.5 ms.": (wanted[0], 1 - after / tau),

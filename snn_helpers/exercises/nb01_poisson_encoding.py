@@ -23,64 +23,6 @@ RECORDED_GAIN = 0.8
 
 
 @exercise(
-    "01.1",
-    "one coin a pixel and step: how many random numbers do you need, and in which shape?",
-    "draw torch.rand(steps, *image.shape, generator=generator) and ask of each number whether it lies under its pixel.",
-    "return (torch.rand(steps, *image.shape, generator=generator) < image).float().",
-)
-def poisson(answer):
-    image = torch.rand(2, 3, 5, generator=_seeded(11))
-    image[0, 0, :2], image[1, 2, 4] = torch.tensor([0.0, 1.0]), 0.25
-    spikes = _encode(answer, image, 13)
-    if spikes.shape == (*image.shape, 13):
-        raise NotYet("the spikes have time as their last axis; in this series it is the first: [T, *image.shape].")
-    if spikes.shape != (13, *image.shape):
-        raise NotYet(
-            f"an image {list(image.shape)} and 13 steps should give {[13, *image.shape]}, got {list(spikes.shape)}."
-        )
-    if not ((spikes == 0) | (spikes == 1)).all():
-        raise NotYet(
-            "a spike is 1 and no spike is 0, but other values came. Compare the random numbers with the image."
-        )
-    if not torch.equal(spikes, _encode(answer, image, 13)):
-        raise NotYet(
-            "one seed gave other spikes the second time. Hand the generator on: torch.rand(..., generator=generator)."
-        )
-    if torch.equal(spikes, _encode(answer, image, 13, seed=1)):
-        raise NotYet("two seeds gave the same spikes: nothing is drawn from the generator.")
-    if (spikes == spikes[0]).all():
-        raise NotYet("every step is the same: one draw was used for all steps. Each step needs a draw of its own.")
-    for shape in (7,), (), (2, 1, 3, 2):
-        other = _encode(answer, torch.full(shape, 0.5), 5)
-        if other.shape != (5, *shape):
-            raise NotYet(f"an image {list(shape)} and 5 steps should give {[5, *shape]}, got {list(other.shape)}.")
-    return _judge_rates(answer, image)
-
-
-def _judge_rates(answer, image, steps=1000):
-    rate, error = _encode(answer, image, steps).mean(0), 5 * (image * (1 - image) / steps).sqrt() + 1e-9
-    if (abs(rate - (1 - image)) <= error).all():
-        raise NotYet(
-            "bright pixels fire least: x fires at the rate 1 - x, which is what rand > x gives. Turn the comparison."
-        )
-    wrong = abs(rate - image) > error
-    if wrong.any():
-        at = tuple(wrong.nonzero()[0].tolist())
-        raise NotYet(
-            f"a pixel of {image[at]:.3f} fired at a rate of {rate[at]:.3f} over {steps:,} steps, not near its value."
-        )
-    # one flat grey: all pixels alike, so only a draw they share could make them fire together
-    grey = _encode(answer, torch.full(image.shape, 0.5), steps).flatten(1) - 0.5
-    if grey.mean(1).square().mean() > 1.5 * 0.25 / grey.shape[1]:
-        raise NotYet(
-            "the rates are right, but pixels fire together: they share a random number. Each needs a draw of its own."
-        )
-    if (grey[1:] * grey[:-1]).mean().abs() > 5 * 0.25 / grey.numel() ** 0.5:
-        raise NotYet("the rates are right, but a step depends on the one before it. Each step needs a draw of its own.")
-    return "every pixel fires at the rate of its value, each step and each pixel on a coin of its own."
-
-
-@exercise(
     "01.2",
     "each pixel's count is binomial. Of independent counts the means add up, and so do the variances.",
     "the mean is 25 (0.2 + 0.5 + 1); the variance is 25 times the sum of p (1 - p), and a white pixel adds none.",
@@ -177,8 +119,8 @@ def smallest(answer):
 )
 def decode_the_negative(answer):
     gain = RECORDED_GAIN
-    image = torch.rand(3, 5, generator=_seeded(4))
-    spikes = (torch.rand(7, 3, 5, generator=_seeded(5)) > gain * image).float()
+    image = 0.15 + 0.7 * torch.rand(3, 5, generator=_seeded(4))  # its own smallest and largest value are not 0 and 1
+    spikes = (torch.rand(31, 3, 5, generator=_seeded(5)) > gain * image).float()
     decoded = call(answer, spikes=spikes)
     rate = spikes.mean(0)
     wanted = (1 - rate) / gain
@@ -191,6 +133,12 @@ def decode_the_negative(answer):
         "the order is wrong: the rate is 1 - 0.8 x, so take it from 1 first, then divide.": 1 - rate / gain,
         "the gain is multiplied in once more; divide by it.": (1 - rate) * gain,
         "these are still spikes, one picture a step: average over time, the first axis.": (1 - spikes) / gain,
+        "this stretches the image to the full range, whatever it was. Divide by 0.8.": (rate.max() - rate)
+        / (rate.max() - rate.min()),
+        "this makes the brightest pixel 1, whatever it was. Divide by 0.8.": (1 - rate) / (1 - rate).max(),
+        "the sign is turned: the darker a pixel, the more it fires here, so take the rate from 1.": (rate - 1) / gain,
+        "this is the last step alone; the average over all steps says more.": (1 - spikes[-1]) / gain,
+        "the mean divides by the number of steps, not by one less.": (1 - spikes.sum(0) / 30) / gain,
         "this is one number for the whole image: average over time only, mean(0).": (1 - spikes.mean()) / gain,
         "this averages over the rows of the image; time is the first axis, mean(0).": (1 - spikes.mean(1)) / gain,
         "this averages over the columns of the image; time is the first axis, mean(0).": (1 - spikes.mean(-1)) / gain,
@@ -241,8 +189,8 @@ def repair(answer):
         recognise(repaired, image, {reason: value.clamp(0, 1)})
     same(repaired, image, what="the repaired image", first="picture")
     # paper and ink, rounded somewhere on the way
-    edge = tensor(call(answer, scan=torch.tensor([1.0002, -1.0002])), "paper and ink")
-    same(edge, torch.tensor([0.0, 1.0]), what="paper and ink", tolerance=1e-3, first="pixel")
+    edge = tensor(call(answer, scan=torch.tensor([[[1.0002, -1.0002]]])), "a scan of paper and ink")
+    same(edge, torch.tensor([[[0.0, 1.0]]]), what="a scan of paper beside ink", tolerance=1e-3, first="picture")
     if edge.min() < 0 or edge.max() > 1:
         raise NotYet(
             "rounding left a pixel a hair above 1 or below 0, and poisson refuses it: .clamp(0, 1) at the end."
@@ -252,7 +200,3 @@ def repair(answer):
 
 def _seeded(seed):
     return torch.Generator().manual_seed(seed)
-
-
-def _encode(answer, image, steps, seed=0):
-    return tensor(call(answer, image=image, steps=steps, generator=_seeded(seed)), "the spikes")
