@@ -239,7 +239,7 @@ def test_04_1_right(accepted, answer):
         (spike_with(lambda g, x, w: triangle(g, x, 25)), "the gradient at width 0.4 first differs at position"),
         (spike_with(triangle, lambda x: (x >= 0).float()), "fires at exactly 0 too"),
         (spike_with(triangle, lambda x: torch.sigmoid(x)), "The spike stays a step"),
-        (spike_with(triangle, lambda x: (x < 0).float()), "the spikes first differs at position"),
+        (spike_with(triangle, lambda x: (x < 0).float()), "the spikes first differ at position"),
         (spike_with(triangle, lambda x: x > 0), r"torch.bool, through which PyTorch sends no gradient.*\.float\(\)"),
         (lambda x, width: x > 0, "through which PyTorch sends no gradient"),
         (lambda x, width: (x > 0).float(), "cut off from the graph"),
@@ -430,7 +430,7 @@ def test_04_4_right(accepted, answer):
         (lambda x, k: -safe(x, k), "the sign is turned"),
         (lambda x, k: safe(x, 25.0), "the derivative at slope 4 first differs at position"),
         (lambda x, k: 0 * x, "the derivative at slope 25 first differs"),
-        (lambda x, k: x[:3], r"should have shape \[26\], got \[3\]"),
+        (lambda x, k: x[:3], r"should have shape \[28\], got \[3\]"),
         (lambda x: x, r"should take 2 arguments: \(x, slope\)"),
     ],
 )

@@ -556,3 +556,17 @@ def by_running(a, steps, v0):
 )
 def test_07_5_wrong_ways(refused, answer, words):
     refused("07.5", answer, words)
+
+
+def test_07_3_layers_may_be_brought_to_double_precision(accepted):
+    def in_double(layers, spikes):
+        found = []
+        for i, layer in enumerate(layers):
+            layer.double()
+            mean = layer(spikes.double().mean(0))
+            each = sum(layer(step.double()) for step in spikes) / len(spikes)
+            if not torch.allclose(mean, each, atol=1e-5):
+                found.append(i)
+        return found
+
+    accepted("07.3", in_double)

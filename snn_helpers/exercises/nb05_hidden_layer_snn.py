@@ -78,12 +78,13 @@ def floor(answer):
     "net(spikes)[0].spikes.mean() is the share of steps at which the hidden neurons fire. Make the weights larger.",
     "multiply net.layers[0][1].weight.data by a little over 1, measure, and go on until the rate is 5 % or more.",
     "while net(spikes)[0].spikes.mean() < 0.05: net.layers[0][1].weight.data *= 1.1; then return net.",
-    seconds=15,  # small steps are a right way too, and each is a run of the network
+    seconds=30,  # small steps are a right way too, and each is a run of the network
 )
 def repair(answer):
     images = next(data.batches(data.mnist(train=True, root=data.BUNDLED), 53))[0]
-    spikes = poisson(images, 13, generator=torch.Generator().manual_seed(0))
-    for seed, scale in (51, 0.05), (52, 0.2), (53, 0.01):
+    # pictures of other brightness: what is enough for one of them is too little, or too much, for the next
+    for seed, scale, light in (51, 0.05, 1.0), (52, 0.2, 0.3), (53, 0.01, 0.6):
+        spikes = poisson(images * light, 13, generator=torch.Generator().manual_seed(0))
         given = _sick(seed, scale)
         healed = call(answer, net=_sick(seed, scale), spikes=spikes)
         if not isinstance(healed, torch.nn.Module):
@@ -94,7 +95,7 @@ def repair(answer):
         _check_weights(before, after)
         with torch.no_grad():
             rate = _hidden_rate(after, spikes)
-        what = f"with weights of {scale:g} times the usual size the hidden neurons fire at"
+        what = f"with weights of {scale:g} times the usual size and pixels of {light:g} the hidden neurons fire at"
         if rate == 0:
             if healed.neuron != given.neuron and healed(spikes)[0].spikes.any():
                 raise NotYet("you changed the neuron; here it is the weights that are too small.")

@@ -29,7 +29,8 @@ def light_then_dark(answer):
             wanted = net(torch.cat([lit, dark]))[-1].spikes
             slips = _slips(net, image, on, off)
             net.layers[0][0].register_forward_hook(lambda _, inputs, out: seen.append(len(inputs[0])))  # noqa: B023
-            net.register_forward_pre_hook(lambda *_: asked.append(True))  # noqa: B023
+            for name in "forward", "stream":  # what calls net calls the first of them
+                setattr(net, name, _watched(getattr(net, name), asked))
             got = call(answer, net=net, image=image, on=on, off=off)
         if isinstance(got, list) and got and hasattr(got[0], "spikes"):
             raise NotYet("wanted the spikes of the last layer, one tensor [T, B, C], got the records of all layers.")
@@ -45,6 +46,14 @@ def light_then_dark(answer):
                 f"{on + off} steps; wanted is the batch once, and black once."
             )
     return "equal spike for spike, with the first convolution and its pooling computed twice instead of T times."
+
+
+def _watched(method, calls):
+    def call(*arguments, **named):
+        calls.append(True)
+        return method(*arguments, **named)
+
+    return call
 
 
 def _case(seed, batch):
@@ -107,31 +116,42 @@ def _anew_each_step(net, current):
 @exercise(
     "06.5",
     "which value does the loss have while no output neuron fires? You met it above.",
-    "ln 10 = 2.3026, printed with four digits. Count how many batches from the first on have exactly that, and stop "
-    "at the first that has not, be it above or below.",
-    "go through the list with enumerate; return i at the first loss with abs(loss - math.log(10)) > 1e-3, and "
+    "of C classes it is ln C, printed with four digits. Count how many batches from the first on have exactly that, "
+    "and stop at the first that has not, be it above or below.",
+    "go through the list with enumerate; return i at the first loss with abs(loss - math.log(classes)) > 1e-3, and "
     "len(log) after the loop.",
 )
 def silent_batches(answer):
-    generator, silence = torch.Generator().manual_seed(6), math.log(10)
-    for silent, later, then in (17, 0, 2.2981), (61, 3, 2.2981), (0, 5, 2.2981), (7, 4, 2.3141), (83, 0, None):
-        learning = 1.461 + 0.75 * torch.exp(-torch.arange(83) / 19) + 0.05 * torch.rand(83, generator=generator)
+    generator = torch.Generator().manual_seed(6)
+    for classes, silent, later, then in (
+        *((10, 17, 0, 2.2981), (10, 61, 3, 2.2981), (4, 0, 5, 1.3819), (26, 7, 4, 3.2744)),
+        *((10, 83, 0, None), (11, 29, 2, 2.4021)),
+    ):
+        silence = math.log(classes)
+        learning = 0.63 + 0.33 * torch.exp(-torch.arange(83) / 19) + 0.02 * torch.rand(83, generator=generator)
+        learning *= silence
         log = [silence] * silent + ([then, *learning.tolist()] if then else [])
         log[silent + 11 : silent + 11 + later] = [silence] * later  # silent again for a moment
         log = [round(value, 4) for value in log]
-        got = whole(call(answer, log=log), "the number of silent batches")
+        got = whole(call(answer, log=log, classes=classes), "the number of silent batches")
+
+        floor = math.log(1 + (classes - 1) / math.e)
 
         def until(awake, log=log):
             return next((i for i, value in enumerate(log) if awake(value)), len(log))
 
         slips = {
-            "a loss above ln 10 is no silence either: somebody fires, and wrongly.": until(
-                lambda v: v < silence - 1e-3
+            f"a loss above ln {classes} is no silence either: somebody fires, and wrongly.": until(
+                lambda v, silence=silence: v < silence - 1e-3
             ),
-            f"{later} batches at ln 10 come after it had begun to learn: count those at the start.": silent + later,
-            f"{then} is not ln 10: at batch {silent} (counted from 0) somebody fires already.": silent + 1,
-            "that is when the loss nears 1.461, its other floor; silence is at ln 10 = 2.303.": until(
-                lambda v: v < 1.5
+            f"this is with ln 10; a network of {classes} classes that is silent has a loss of ln {classes}.": until(
+                lambda v: abs(v - math.log(10)) > 1e-3
+            ),
+            f"{later} batches at ln {classes} come after it had begun to learn: count those at the start.": silent
+            + later,
+            f"{then} is not ln {classes}: at batch {silent} (counted from 0) somebody fires already.": silent + 1,
+            f"that is when the loss nears {floor:.3f}, its other floor; silence is {silence:.3f}.": until(
+                lambda v, floor=floor: v < floor + 0.04
             ),
             "that is the last silent batch, counted from 0; asked is how many there are.": silent - 1,
         }

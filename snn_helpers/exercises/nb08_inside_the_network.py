@@ -94,7 +94,7 @@ def shapes(answer):
     "tau = -dt / log(beta), with the natural logarithm.",
 )
 def tau(answer):
-    for wanted, dt, size, start in (5.0, 1.0, 0.9, 3), (20.0, 0.5, 0.4, 0), (3.0, 2.0, -0.7, 6), (11.0, 0.1, 0.05, 2):
+    for wanted, dt, size, start in (5.0, 1.0, 0.9, 3), (20.0, 0.5, 0.4, 0), (3.0, 2.0, -0.7, 6), (7.3, 0.1, 0.05, 2):
         current = torch.zeros(37)
         current[start] = size
         beta = beta_from_tau(wanted, dt)
@@ -239,7 +239,7 @@ def strangers(answer):
     if len(answer) != 4:
         raise NotYet(f"wanted a list of four names, one a stranger, got {len(answer)}.")
     for place, (name, wanted) in enumerate(zip(answer, STRANGERS, strict=True), 1):
-        name = name.strip()
+        name = {known.lower(): known for known in SICKNESSES}.get(name.strip().lower(), name)
         if name not in SICKNESSES:
             raise NotYet(f"stranger {place}: {name!r} is none of the seven: {', '.join(SICKNESSES)}.")
         if name != wanted:
@@ -251,7 +251,7 @@ def strangers(answer):
 _AGAINST = {
     "no reset between batches": "asked the same question twice, it gives the same answer.",
     "negatives into Poisson": "its encoder fires for every pixel above 0, at the rate of its grey value. Dim one.",
-    "slope 1000": "its gradients are not those of a spike that is nearly a step. Print them.",
+    "slope 1000": "its surrogate is a healthy one. Its gradients are what they are by its loss or its membranes.",
     "beta 1 with bias": "its hidden layer is far from saturated. Look at the firing rates.",
     "threshold 100": "its layers fire. What would be silent with a threshold of 100?",
     "zero weights": "its layers fire. Could they, with weights of zero?",
