@@ -94,7 +94,7 @@ def lif_step(
 def _step(
     current: torch.Tensor, membrane: torch.Tensor, beta: Value, threshold: Value, reset: str, spike: Spike
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    spiked = (membrane > threshold).to(membrane.dtype).detach()
+    spiked = (membrane > threshold).to(membrane.dtype)
     if reset == "subtract":
         membrane = beta * membrane + current - threshold * spiked
     elif reset == "zero":
