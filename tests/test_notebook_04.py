@@ -508,3 +508,8 @@ def test_04_5_right(accepted, answer):
 )
 def test_04_5_wrong(refused, answer, words):
     refused("04.5", answer, words)
+
+
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
+def test_04_4_in_sixteen_bits_is_refused(refused, narrow):
+    refused("04.4", lambda x, k: safe(x, k).to(narrow), "does not reach down to 1e-37")

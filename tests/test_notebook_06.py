@@ -592,6 +592,13 @@ def test_06_5_with_the_notebooks_own_lines_is_right_for_ten_classes_only(refused
     refused("06.5", copied, "the number of silent batches|with ln 10; a network of (4|26|11) classes")
 
 
+def test_06_5_without_a_tolerance_is_told_of_rounding(refused):
+    def exactly(log, classes):
+        return next((i for i, value in enumerate(log) if value != math.log(classes)), len(log))
+
+    refused("06.5", exactly, "rounded to four decimals, ln 10 is not: leave a tolerance")
+
+
 @pytest.mark.parametrize(
     "answer", [with_a_loop, with_while, vectorised, in_numpy, in_place, lambda log: float(leading(log, is_silent))]
 )

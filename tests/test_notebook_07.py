@@ -275,7 +275,7 @@ def in_tensors(error, v_init, largest):
         in_tensors,
         lambda e, v, top: np.where(top - 1 > e, 0, np.ceil(np.maximum(v, 1 - v) / e)),
         lambda e, v, top: float(steps_for(e, v, top)),
-        lambda e, v, top: int((0.5 + abs(v - 0.5)) / e) + 1 if top <= 1 + e else 0,
+        lambda e, v, top: -int(-(0.5 + abs(v - 0.5)) // e) if top <= 1 + e else 0,
     ],
 )
 def test_07_2_right_ways(accepted, answer):
@@ -570,3 +570,14 @@ def test_07_3_layers_may_be_brought_to_double_precision(accepted):
         return found
 
     accepted("07.3", in_double)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (lambda e, v, top: 0 if top - 1 > e else math.floor(max(v, 1 - v) / e) + 1, "error 0.125"),
+        (lambda e, v, top: 0 if top - 1 >= e else math.ceil(max(v, 1 - v) / e), "error 0.25"),
+    ],
+)
+def test_07_2_exactly_at_the_error_is_allowed(refused, answer, words):
+    refused("07.2", answer, words)

@@ -147,7 +147,8 @@ def decode_the_negative(answer):
     }
     for reason, value in slips.items():
         recognise(decoded, wanted, {reason: value})
-        recognise(decoded, wanted, {reason: value.clamp(0, 1)})
+        if value.clamp(0, 1).any():  # else it is any answer that is 0 everywhere
+            recognise(decoded, wanted, {reason: value.clamp(0, 1)})
     same(decoded, wanted, what="the decoded image", first="row")
     return "nothing was lost, only turned round: the bug costs spikes (all of the background fires), not information."
 

@@ -154,12 +154,14 @@ def slope_to_order(answer):
 def safe_sigmoid(answer):
     draw = torch.Generator().manual_seed(404)
     for slope in 25.0, 4.0, 1.0:
-        tails = torch.tensor([0.0, 8.0, -8.0, 20.0, -20.0, 50.0, -50.0, 80.0, -80.0]) / slope
+        tails = torch.tensor([0.0, 8.0, -8.0, 20.0, -20.0, 50.0, -50.0, 85.0, -85.0]) / slope
         x = torch.cat([torch.randn(17, generator=draw), tails, torch.tensor([1e4, -1e4])])
         got = call(answer, x=x, slope=slope)
         small = x.double().abs().mul(-slope).exp()
         wanted = slope * small / (1 + small) ** 2
         values = tensor(got, f"the derivative at slope {slope:g}")
+        if getattr(getattr(got, "dtype", None), "itemsize", 4) < 4:
+            raise NotYet(f"this is {got.dtype}, which does not reach down to 1e-37. Leave it the precision of x.")
         if values.shape == x.shape:
             _refuse_overflow(values, x, slope)
             _refuse_tails(values, wanted, x, slope)

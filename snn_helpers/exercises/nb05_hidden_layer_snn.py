@@ -82,8 +82,7 @@ def floor(answer):
 )
 def repair(answer):
     images = next(data.batches(data.mnist(train=True, root=data.BUNDLED), 53))[0]
-    # pictures of other brightness: what is enough for one of them is too little, or too much, for the next
-    for seed, scale, light in (51, 0.05, 1.0), (52, 0.2, 0.3), (53, 0.01, 0.6):
+    for seed, scale, light in (51, 0.05, 1.0), (52, 0.2, 0.3), (53, 0.01, 0.6):  # so that one guess does not do
         spikes = poisson(images * light, 13, generator=torch.Generator().manual_seed(0))
         given = _sick(seed, scale)
         healed = call(answer, net=_sick(seed, scale), spikes=spikes)

@@ -147,6 +147,7 @@ def silent_batches(answer):
             f"this is with ln 10; a network of {classes} classes that is silent has a loss of ln {classes}.": until(
                 lambda v: abs(v - math.log(10)) > 1e-3
             ),
+            f"the log is rounded to four decimals, ln {classes} is not: leave a tolerance.": 0,
             f"{later} batches at ln {classes} come after it had begun to learn: count those at the start.": silent
             + later,
             f"{then} is not ln {classes}: at batch {silent} (counted from 0) somebody fires already.": silent + 1,

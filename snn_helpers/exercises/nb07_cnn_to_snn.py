@@ -84,6 +84,7 @@ def steps_for(answer):
     for error, v_init, largest in (
         *((0.011, 0.5, 1.0), (0.03, 0.0, 0.8), (0.03, 0.8, 1.0)),
         *((0.07, 0.25, 1.05), (0.03, 0.5, 1.2), (0.013, 0.4, 1.0)),
+        *((0.125, 0.5, 1.0), (0.25, 0.25, 1.25)),  # exactly at the error, which is allowed
     ):
         got = whole(call(answer, error=error, v_init=v_init, largest=largest), "the number of steps")
         need = {part: math.ceil(part / error) for part in (v_init, 1 - v_init, 0.5, 1.0)}

@@ -233,9 +233,8 @@ def strangers(answer):
 
     answer = answer.tolist() if hasattr(answer, "tolist") else answer
     if not isinstance(answer, (list, tuple)) or not all(isinstance(name, str) for name in answer):
-        raise NotYet(
-            f"wanted a list of four names, one a stranger, as in list(clinic.SICKNESSES), got {kind_of(answer)}."
-        )
+        came = "dots in one of the places" if isinstance(answer, (list, tuple)) and ... in answer else kind_of(answer)
+        raise NotYet(f"wanted a list of four names, one a stranger, as in list(clinic.SICKNESSES), got {came}.")
     if len(answer) != 4:
         raise NotYet(f"wanted a list of four names, one a stranger, got {len(answer)}.")
     for place, (name, wanted) in enumerate(zip(answer, STRANGERS, strict=True), 1):
