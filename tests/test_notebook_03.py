@@ -274,7 +274,7 @@ part = functools.partial
         (part(read, fires=torch.ge), "above the threshold, not at it|batches of .* digit .*: yours"),
         (lambda batches, W, beta: read(batches[:1], W, beta), "the first batch alone"),
         (lambda batches, W, beta: read(batches[1:], W, beta), "the last batch alone|should have shape"),
-        (lambda batches, W, beta: torch.zeros(26), "the answer for batches of 13, 13 digits first differs at digit"),
+        (lambda batches, W, beta: torch.zeros(26), "the answer for batches of 13, 13 digits first differ at digit"),
         (lambda batches, W, beta: read(batches, W, beta)[:, None], r"should have shape \[26\], got \[26, 1\]"),
         (lambda batches, W, beta: print(end=""), "ends without a `return`"),
         (lambda batches, W: 3, r"should take 3 arguments: \(batches, W, beta\)"),
