@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from snn_helpers.engine.bernoulli import bernoulli
+from snn_helpers.engine.memory import empty
 
 Encoder = Callable[[torch.Tensor, int], torch.Tensor]  # (images, steps) -> [T, ...]
 
@@ -44,7 +45,7 @@ def poisson(
         return (draws < (image.detach() * gain).clamp(max=1)).to(image.dtype)
     probability = np.minimum(image.detach().float().flatten().numpy() * np.float32(gain), np.float32(1))
     lit = np.flatnonzero(probability)
-    spikes = torch.empty(steps, len(probability))
+    spikes = empty((steps, len(probability)))
     if 2 * len(lit) > len(probability):
         for row, fired in zip(spikes.numpy(), bernoulli(probability, steps, generator), strict=True):
             row[:] = fired

@@ -1,7 +1,9 @@
 """THE neuron: held to snnTorch, to its own one-line-an-equation form, and to closed forms."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import snntorch
 import torch
@@ -9,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snn_helpers import surrogates
+from snn_helpers.engine import memory
 from snn_helpers.engine.checks import RESETS
 from snn_helpers.neurons import Record, beta_from_tau, lif, lif_step
 
@@ -324,6 +327,61 @@ def test_lif_step_wants_one_shape():
 def test_wrong_time_constants(arguments, words):
     with pytest.raises(ValueError, match="^beta_from_tau: " + words):
         beta_from_tau(*arguments)
+
+
+# ---- the memory that results are written to
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8])
+@pytest.mark.parametrize("shape", [(7, 3, 5), (0, 3), (), (1_048_583, 2)])
+def test_empty_is_an_ordinary_tensor(shape, dtype):
+    got = memory.empty(shape, dtype=dtype)
+    assert got.shape == shape and got.dtype == dtype and got.is_contiguous()
+    got.fill_(3)
+    assert (got == 3).all()
+
+
+def test_memory_that_was_freed_is_lent_again_and_never_to_two():
+    shape = 1_048_583, 7
+    first = memory.empty(shape)
+    place, view = first.data_ptr(), first[3:]
+    del first
+    second = memory.empty(shape)
+    assert second.data_ptr() != place, "a view still looks at the first one"
+    del view
+    assert memory.empty(shape).data_ptr() == place
+
+
+def test_little_more_is_kept_than_was_once_in_use():
+    """Whatever is asked for, in whatever order: what is lent and what is kept stay near the most that was lent."""
+    lot, generator = [], torch.Generator().manual_seed(5)
+    for _ in range(400):
+        size = 2**20 + 2**18 * torch.randint(9, (), generator=generator).item()
+        lot.append(memory.empty((size,), dtype=torch.uint8))
+        if len(lot) > torch.randint(12, (), generator=generator):
+            lot.pop(0)
+        assert memory._lent + sum(size * len(kept) for size, kept in memory._spare.items()) <= 9 / 8 * memory._most
+        assert len({part.data_ptr() for part in lot}) == len(lot)
+
+
+def test_a_loop_over_many_sizes_comes_to_need_nothing_new(monkeypatch):
+    def step():
+        long = [memory.empty((16, size), dtype=torch.uint8) for size in (2**20, 2**21)]
+        for size in (2**20, 3 * 2**20, 5 * 2**20) * 4:  # as a backward pass does, layer after layer
+            memory.empty((size,), dtype=torch.uint8)
+        return long
+
+    step(), step()
+    fresh = []
+    monkeypatch.setattr(
+        memory, "np", SimpleNamespace(empty=lambda *a, **k: fresh.append(a) or np.empty(*a, **k), uint8="u1")
+    )
+    step()
+    assert not fresh
+
+
+def test_empty_elsewhere_is_torchs_own():
+    assert memory.empty((3, 5), device="meta").device.type == "meta"
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def imports(path):
 
 # what each module may import, of those that come before it: a change is felt only further down
 ORDER = """
-engine.chain engine.checks engine.context engine.kernels engine.triton_kernels engine.pooling
+engine.chain engine.checks engine.context engine.memory engine.kernels engine.triton_kernels engine.pooling
 engine.bernoulli engine.hardware engine.recompute
 assets data encoding surrogates neurons networks losses training conversion diagnosis conventions recipes weights plots
 runs.options runs.distributed runs.checkpoints runs.loop runs.by_recipe runs.settings runs.commands

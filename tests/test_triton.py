@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from snn_helpers import encoding, networks, neurons, surrogates
-from snn_helpers.engine import kernels
+from snn_helpers.engine import kernels, memory
 from snn_helpers.engine.checks import RESETS
 from snn_helpers.neurons import Record
 
@@ -184,7 +184,7 @@ def test_any_layout(site, layout, reset):
     current, as_it_lies = laid_out()[layout]
     before = current[0].mul(0.7).contiguous()  # laid out differently where the channels come last
     assert_same(site, current, before, reset=reset)
-    like = kernels.empty_steps(len(current), current[0])
+    like = memory.empty_steps(len(current), current[0])
     assert (INTERPRETED._laid_out(current, like) is current) == as_it_lies
 
 

@@ -13,6 +13,8 @@ import warnings
 
 import torch
 
+from snn_helpers.engine.memory import empty_steps
+
 BLOCK = 2**15 - 1  # values that torch works on with one thread: it divides an array of 2**15 or more among several
 LARGE = 2**18  # values from which on an operation takes so long that dividing it pays, also on a busy machine
 
@@ -23,16 +25,6 @@ def blocks(x):
         return [x]
     rows = BLOCK * len(x) // x.numel()
     return x.split(rows) if rows else [block for row in x.unbind(0) for block in blocks(row)]
-
-
-def empty_steps(steps, example):
-    """An uninitialised [steps, ...] for steps like ``example`` [...], each laid out in memory as ``example`` is.
-
-    So what is channels_last stays channels_last: convolution and pooling of it are then several times as fast.
-    """
-    step = torch.empty_like(example, device="meta")
-    size, strides = (steps, *step.shape), (step.numel(), *step.stride())
-    return torch.empty_strided(size, strides, dtype=example.dtype, device=example.device)
 
 
 def has_nan(x):

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from snn_helpers.engine.kernels import blocks
+from snn_helpers.engine.memory import empty_laid_out
 
 _pool, _scatter = torch.ops.aten.max_pool2d_with_indices, torch.ops.aten.max_pool2d_with_indices_backward.grad_input
 
@@ -38,11 +39,11 @@ class _MaxPool(torch.autograd.Function):
     def forward(ctx, x, *how):
         largest, places = _pool(x, *how)
         small = torch.int16 if x.shape[2] * x.shape[3] < 2**15 else torch.int32
-        compact = torch.empty_like(places, dtype=small)
+        compact = empty_laid_out(places.shape, places.stride(), dtype=small, device=x.device)
         for narrow, wide in zip(blocks(compact), blocks(places), strict=True):
             narrow.copy_(wide)
         ctx.save_for_backward(compact)
-        ctx.like, ctx.how = torch.empty_like(x, device="meta"), how
+        ctx.shape, ctx.strides, ctx.how = x.shape, x.stride(), how
         return largest
 
     @staticmethod
@@ -50,6 +51,6 @@ class _MaxPool(torch.autograd.Function):
     def backward(ctx, grad):
         (places,) = ctx.saved_tensors
         # laid out as x was, for the convolution that comes next; of x itself torch asks for the shape alone
-        grad_input = torch.empty_like(ctx.like, dtype=grad.dtype, device=grad.device)
+        grad_input = empty_laid_out(ctx.shape, ctx.strides, dtype=grad.dtype, device=grad.device)
         _scatter(grad, grad_input, *ctx.how, places.long(), grad_input=grad_input)
         return grad_input, *(None for _ in ctx.how)

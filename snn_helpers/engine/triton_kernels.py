@@ -11,7 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
-from snn_helpers.engine.kernels import empty_steps
+from snn_helpers.engine.memory import empty_steps
 
 BLOCK = 512  # neurons a program: 16 bytes of float32 a thread
 KINDS = ("fast_sigmoid", "sigmoid", "atan", "boxcar")  # the surrogates that _derivative knows
