@@ -4,6 +4,7 @@ Nothing is executed and nothing is fetched: MathJax comes from a package, the ex
 """
 
 import base64
+import html
 import json
 import shutil
 from pathlib import Path
@@ -28,6 +29,7 @@ suppress_warnings = ["mystnb.unknown_mime_type"]  # a saved explorer: its pictur
 html_theme = "furo"
 html_title = project
 html_static_path = ["made"]
+html_js_files = [("cards.js", {"type": "module"})]
 html_show_sphinx = False
 html_copy_source = False
 
@@ -38,14 +40,33 @@ def write_modules():
     STATIC.mkdir()
     for name in "playground", "heatmap":
         (STATIC / f"{name}.js").write_text(module(name), encoding="utf-8")
+    start = "for (const card of document.querySelectorAll('[data-guess]')) mount(card, card.dataset.guess);\n"
+    (STATIC / "cards.js").write_text(module("cards") + start, encoding="utf-8")
     canvas = widgets.heatmap_explorer().canvas
     meta = {name: [*value] if isinstance(value, bytes) else value for name, value in canvas.meta.items()}
     example = {"levels": base64.b64encode(canvas.levels).decode(), "meta": meta}
     (STATIC / "example.js").write_text(f"export default {json.dumps(example)};\n", encoding="utf-8")
 
 
+def card(coded):
+    """A guess card of a saved notebook. Without JavaScript it is the question and a folded answer."""
+    saved = json.loads(base64.b64decode(coded))
+    spec, answer = saved["spec"], saved["answer"]
+    fold = "<p>Your guesses are counted here, by JavaScript.</p>"
+    if answer:
+        given = zip(spec["x"], answer["value"], strict=True) if spec["kind"] == "curve" else ()
+        value = ", ".join(f"{at:.4g}: {truth:.3g}" for at, truth in given) or answer["value"]
+        picture = f'<img alt="{html.escape(answer["alt"])}" src="data:image/png;base64,{answer["picture"]}">'
+        fold = (
+            f"<p><b>Guess first.</b> {html.escape(spec['question'])}</p><details><summary>The answer</summary>"
+            f"<p>{html.escape(str(value))} {spec['unit']}</p><p>{html.escape(answer['because'])}</p>"
+            f"{picture if answer['picture'] else ''}</details>"
+        )
+    return f'<div data-guess="{coded}">{fold}</div>'
+
+
 def copy_notebooks():
-    """The notebooks, with the alt text of each picture put where myst-nb looks for it."""
+    """The notebooks, with the alt text of each picture put where myst-nb looks for it, and guess cards that work."""
     shutil.rmtree(COPIED, ignore_errors=True)
     COPIED.mkdir()
     for path in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
@@ -54,6 +75,8 @@ def copy_notebooks():
             for output in cell.get("outputs", []):
                 if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                     cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
+                if coded := output.get("metadata", {}).get("guess"):
+                    output["data"] = {"text/html": card(coded)}
         (COPIED / path.name).write_text(json.dumps(book), encoding="utf-8")
 
 

@@ -55,12 +55,14 @@ def build(path):
 
 def normalise(cell):
     cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
+    if "hide-input" in cell.metadata.get("tags", []):  # the tag folds it on the site, this in JupyterLab
+        cell.metadata["jupyter"] = {"source_hidden": True}
     if cell.cell_type != "code":
         return
     kept = []
     for output in cell.outputs:
         data = output.get("data", {})
-        if WIDGET in data and "image/png" not in data:
+        if WIDGET in data and not {"image/png", "text/html"} & data.keys():
             continue  # a progress bar or a live picture: it has done its work
         data.pop(WIDGET, None)
         if kept and output.output_type == "stream" and kept[-1].get("name") == output.name:
