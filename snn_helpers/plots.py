@@ -147,12 +147,16 @@ def membrane(record: Record, ax: Axes | None = None, *, threshold: float = 1.0, 
 def heatmap(
     values: Array, ax: Axes | None = None, *, threshold: float | None = None, label: str = "membrane U", **style: Any
 ) -> Axes:
-    """Many traces as colour: [T, N], time across, one row a neuron; a contour where they cross ``threshold``."""
+    """Many traces as colour: [T, N], time across, one row a neuron; cells above ``threshold`` are outlined."""
     ax, values = _axes(ax), _array(values)
     picture = ax.imshow(values.T, **{"aspect": "auto", "cmap": "cividis", **style})
     ax.figure.colorbar(picture, cax=ax.inset_axes((1.02, 0, 0.025, 1)), label=label)
-    if threshold is not None and min(values.shape) > 1 and values.min() < threshold < values.max():
-        ax.contour(values.T, levels=[threshold], colors=COLORS["threshold"], linewidths=0.8)
+    if threshold is not None:  # along the cells' edges: between two neurons there is nothing to interpolate
+        above = np.pad(values.T > threshold, 1)
+        rows, steps = np.nonzero(above[:, 1:] != above[:, :-1])
+        ax.vlines(steps - 0.5, rows - 1.5, rows - 0.5, colors=COLORS["threshold"], linewidth=0.8)
+        rows, steps = np.nonzero(above[1:] != above[:-1])
+        ax.hlines(rows - 0.5, steps - 1.5, steps - 0.5, colors=COLORS["threshold"], linewidth=0.8)
     ax.set(xlabel="time step", ylabel="neuron")
     return ax
 

@@ -176,12 +176,17 @@ def test_a_signed_image_is_white_at_zero():
     assert low == -high and 2.8 < high < 2.9  # 97 % of the absolute values are under it
 
 
-def test_a_heatmap_shows_neurons_as_rows_and_the_threshold_as_a_contour():
-    values = DATA["heatmap"][0]
+def test_a_heatmap_shows_neurons_as_rows_and_outlines_the_cells_above_the_threshold():
+    values = np.zeros((7, 3))  # steps, neurons
+    values[2, 0] = values[2, 1] = values[5, 2] = 1
     ax = plots.heatmap(values, Figure().subplots(), threshold=0.5)
     np.testing.assert_allclose(ax.images[0].get_array(), values.T)
-    assert len(ax.collections) == 1
-    assert not plots.heatmap(values, Figure().subplots(), threshold=99).collections
+    edges = {tuple(map(tuple, segment)) for lines in ax.collections for segment in lines.get_segments()}
+    pair = {((x, y), (x, y + 1)) for x in (1.5, 2.5) for y in (-0.5, 0.5)} | {((1.5, y), (2.5, y)) for y in (-0.5, 1.5)}
+    single = {((x, 1.5), (x, 2.5)) for x in (4.5, 5.5)} | {((4.5, y), (5.5, y)) for y in (1.5, 2.5)}
+    assert edges == pair | single
+    quiet = plots.heatmap(values, Figure().subplots(), threshold=99)
+    assert not any(len(lines.get_segments()) for lines in quiet.collections)
 
 
 def test_a_spike_map_is_the_rate():
