@@ -29,6 +29,7 @@ suppress_warnings = ["mystnb.unknown_mime_type"]  # a saved explorer: its pictur
 html_theme = "furo"
 html_title = project
 html_static_path = ["made"]
+html_css_files = ["pictures.css"]
 html_js_files = [("cards.js", {"type": "module"})]
 html_show_sphinx = False
 html_copy_source = False
@@ -42,6 +43,8 @@ def write_modules():
         (STATIC / f"{name}.js").write_text(module(name), encoding="utf-8")
     start = "for (const card of document.querySelectorAll('[data-guess]')) mount(card, card.dataset.guess);\n"
     (STATIC / "cards.js").write_text(module("cards") + start, encoding="utf-8")
+    card = ".cell_output img { background: #fff; padding: 6px; border-radius: 6px; }\n"
+    (STATIC / "pictures.css").write_text(card, encoding="utf-8")  # they are black on white: on a dark page too
     canvas = widgets.heatmap_explorer().canvas
     meta = {name: [*value] if isinstance(value, bytes) else value for name, value in canvas.meta.items()}
     example = {"levels": base64.b64encode(canvas.levels).decode(), "meta": meta}

@@ -49,7 +49,11 @@ def test_an_unchecked_cell_checks_itself(path):
     [
         ("code cells are not executed 1..n", lambda book: book.cells[-1].update(execution_count=None)),
         ("the first cell should say: runs in about **N s**", lambda book: book.cells[0].update(source="# Title")),
-        ("code cell 1: over 25 lines", lambda book: book.cells[-1].update(source="1\n" * 26)),
+        ("code cell 1: over 12 lines", lambda book: book.cells[-1].update(source="1\n" * 13)),
+        (
+            "code cell 1: over 25 lines",
+            lambda book: book.cells[-1].update(source="1\n" * 26, metadata={"tags": ["hide-input"]}),
+        ),
         ("code cell 1: holds a shell or magic line", lambda book: book.cells[-1].update(source="%matplotlib inline")),
         ("code cell 1: holds an absolute path", lambda book: book.cells[-1].update(source="open('/tmp/x')")),
         ("code cell 1: holds an address in code", lambda book: book.cells[-1].update(source="get('http://a.b')")),

@@ -66,7 +66,8 @@ def test_a_panel_is_shown_live_with_a_picture_and_a_sentence_for_those_without_a
     (bundle, metadata), (sentence, _) = shown
     assert "application/vnd.jupyter.widget-view+json" in bundle and bundle["image/png"].startswith(b"\x89PNG")
     assert bundle["text/plain"] == metadata["image/png"]["alt"] == "A line."
-    assert sentence["text/markdown"] == "*The saved picture: A line.*"
+    assert sentence["text/markdown"] == "*A line.*"
+    assert "application/vnd.jupyter.widget-view+json" in sentence, "live, nothing is said of the saved picture"
 
 
 def test_wiping_an_axes_leaves_nothing_that_was_drawn():

@@ -17,7 +17,13 @@ function tend(explorer) {
   }
 }
 
+// Pictures drawn in Python are black on white: on a dark page each stands on a card.
+const CARD = ".snn-explorer img { background: #fff; padding: 6px; border-radius: 6px; }";
+
 function render({ el }) {
+  const style = document.createElement("style");
+  style.textContent = CARD;
+  el.append(style);
   const explorer = () => el.closest(".snn-explorer");
   const watcher = new MutationObserver(() => tend(explorer()));
   const start = () => {

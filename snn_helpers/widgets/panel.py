@@ -44,8 +44,9 @@ class Explorer(ipywidgets.VBox):
         data = {**super()._repr_mimebundle_(), "image/png": plots.png(figure), "text/plain": self.sentence}
         plt.close(figure)
         display(data, raw=True, metadata={"image/png": {"alt": self.sentence}})
-        # live, the sentence stands under another picture than the one it is about: say which
-        display({"text/markdown": f"*The saved picture: {self.sentence}*", "text/plain": self.sentence}, raw=True)
+        # live, another picture stands there than the one that the sentence is about: an empty box in its place
+        sentence = {"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}
+        display({**ipywidgets.Box()._repr_mimebundle_(), **sentence}, raw=True)
 
 
 class Panel(Explorer):
