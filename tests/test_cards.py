@@ -2,7 +2,10 @@
 
 import base64
 import json
+import re
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -126,3 +129,30 @@ def test_a_broken_file_is_no_guess(machine):
     assert number().record == {}
     commit(number())
     assert json.loads(module.place().read_text())["02.rate"]["guess"] == 10
+
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_saved_notebook_asks_and_does_not_tell(path):
+    cells, keys, sums = nbformat.read(path, 4).cells, [], 0
+    for place, cell in enumerate(cells):
+        for output in cell.get("outputs", []):
+            if "guess" not in output.get("metadata", {}):
+                continue
+            saved = json.loads(base64.b64decode(output.metadata.guess))
+            if saved["spec"]["kind"] == "summary":
+                sums += 1
+                assert saved["spec"]["keys"] == keys, "a card that is not summed up"
+                continue
+            keys.append(saved["spec"]["key"])
+            assert saved["answer"]["because"], keys[-1]
+            around = cells[max(0, place - 2) : place + 2]  # what is read in the same minute
+            seen = "".join(cell.source if cell.cell_type == "markdown" else json.dumps(cell.outputs) for cell in around)
+            seen = seen.replace(output.metadata.guess, "").replace(saved["spec"]["question"], "")
+            assert saved["answer"]["because"] not in seen
+            if saved["spec"]["kind"] == "number" and len(words := f"{saved['answer']['value']:.3g}") > 2:
+                assert not re.search(rf"(?<![\d.]){re.escape(words)}(?![\d.])", seen), (keys[-1], words)
+    assert sums == 1 and len(keys) == len(set(keys)) >= (1 if path.stem.startswith("00") else 3)
+    assert all(key.startswith(f"{path.stem[:2]}.") for key in keys)

@@ -33,11 +33,11 @@ def jupyterlab(folder):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        names = "JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR"
+        names = ("_CONFIG_DIR", "_DATA_DIR", "_RUNTIME_DIR", "LAB_SETTINGS_DIR", "LAB_WORKSPACES_DIR")
         options = ["--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
         server = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("start_lab.py"), *options, f"--ServerApp.root_dir={place}"],
-            env={**os.environ, **dict.fromkeys(names, place), "SNN_DATA_DIR": "bundled"},
+            env={**os.environ, **{f"JUPYTER{name}": place for name in names}, "SNN_DATA_DIR": "bundled"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

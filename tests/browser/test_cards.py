@@ -152,8 +152,7 @@ widgets.guesses("09")"""
     return folder
 
 
-def test_a_card_in_jupyterlab_asks_keeps_and_remembers(browser, notebook, tmp_path, monkeypatch):
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
+def test_a_card_in_jupyterlab_asks_keeps_and_remembers(browser, notebook):
     with lab.jupyterlab(notebook) as address:
         page = browser.new_page()
         lab.run_all(page, address("cards.ipynb"))

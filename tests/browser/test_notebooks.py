@@ -1,4 +1,4 @@
-"""Every notebook in a real JupyterLab: Run All ends without an error, and every control moves its picture."""
+"""Every notebook in a real JupyterLab: Run All ends without an error, every control moves its picture, cards answer."""
 
 import shutil
 from pathlib import Path
@@ -59,10 +59,17 @@ def changes(page, control):
 
 @pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
 def test_run_all_and_every_control_by_keyboard(opened, name):
-    page, moved, faults = opened(name), set(), []
+    page, moved, answered, faults = opened(name), set(), set(), []
     for _ in lab.every_cell(page):
         faults += page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
         faults += page.locator(".jp-OutputArea-output:has-text('⚠')").all_inner_texts()
+        for question in page.locator(".snn-guess:has(button:text-is('Show me')) p:has(b)").all_inner_texts():
+            answered.add(question)
+            card = page.locator(".snn-guess").filter(has_text=question)
+            card.locator("button:text-is('Show me')").click()
+            card.locator("button:text-is('Guess anew')").wait_for()
+            if card.locator("p").count() < 3:  # the question, the answer, and why
+                faults.append(f"a card that does not say why: {question}")
         for control in page.locator(lab.CONTROLS).all():
             key = control.evaluate("(e) => (e.dataset.seen = e.dataset.seen || Math.random())")
             if key in moved or not control.is_visible():
@@ -78,6 +85,7 @@ def test_run_all_and_every_control_by_keyboard(opened, name):
     assert not faults, faults
     calls = [line for line in (NOTEBOOKS / name).read_text(encoding="utf-8").splitlines() if "_explorer(" in line]
     assert len(moved) >= len(calls), "an explorer without controls"
+    assert len(answered) >= (1 if name.startswith("00") else 3)
 
 
 def test_a_callback_that_raises_says_so_in_the_page(opened):

@@ -80,6 +80,30 @@ def test_every_figure_of_a_notebook_has_its_sentence(site, visit):
     assert page.locator("mjx-container").count() > 5, "formulas are not typeset"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_guess_card_works_without_a_kernel(visit, path):
+    page = visit(f"notebooks/{path.stem}.html")
+    cards = page.locator("[data-guess] .snn-guess:has(button)")
+    count = cards.count()
+    assert count >= (1 if path.stem.startswith("00") else 3)
+    assert not page.locator("[data-guess] details").count(), "the folded answer is for a page without JavaScript"
+    for card in cards.all():
+        card.get_by_text("Show me").click()
+        card.get_by_text("Guess anew").wait_for()
+    page.get_by_text(f"You guessed 0 of {count} cards, and had {count} shown.").wait_for()
+
+
+def test_without_javascript_a_card_is_a_question_and_a_folded_answer(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site[1]}notebooks/02_lif_neuron.html")
+    card = page.locator("[data-guess]").first
+    assert card.locator("p").first.is_visible() and not card.locator("details p").first.is_visible()
+    card.locator("summary").click()
+    assert len(card.locator("details").inner_text()) > len("The answer") + 5
+    context.close()
+
+
 def test_search_finds_a_word(site, visit):
     page = visit("search.html?q=surrogate")
     page.wait_for_selector("ul.search li a")
