@@ -4,4 +4,4 @@ Import the piece you need, ``from snn_helpers import encoding, neurons, plots``.
 ``data -> encoding -> networks -> training / plots / widgets``; time is always the first axis, [T, B, ...].
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
