@@ -1,4 +1,4 @@
-"""Notebook 04: its two explorers, held to computations of their own, what it says of other libraries, its exercises."""
+"""Notebook 04: its explorers, held to computations of their own, what it says of other libraries, its exercises."""
 
 import functools
 import itertools
@@ -10,11 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import surrogates, widgets
+from snn_helpers import data, networks, surrogates, widgets
+from snn_helpers.encoding import poisson
 from snn_helpers.neurons import lif, lif_step
-from snn_helpers.widgets import gradients
+from snn_helpers.widgets import bptt, gradients, reset
 
-EXPLORERS = ["surrogate_explorer", "gradient_flow_explorer"]
+EXPLORERS = ["surrogate_explorer", "gradient_flow_explorer", "reset_explorer"]
 
 
 def headline(panel, **values):
@@ -45,7 +46,7 @@ PEAK = {"fast_sigmoid": lambda k: 1, "sigmoid": lambda k: k / 4, "atan": lambda 
 
 @pytest.mark.parametrize("shape", gradients.SHAPES)
 @pytest.mark.parametrize("slope, gain", [(2.0, 1.0), (25.0, 1.0), (7.0, 0.3)])
-def test_the_share_that_hears_is_the_share_within_reach(shape, slope, gain):
+def test_the_share_it_names_is_the_share_within_reach(shape, slope, gain):
     text = headline(widgets.surrogate_explorer(), shape=shape, slope=slope, gain=gain)
     distance = gradients.hidden_distance(gain)
     within = (distance.abs() <= REACH[shape] / slope).double().mean().item()
@@ -66,8 +67,17 @@ def test_the_stand_in_has_the_derivative_it_is_drawn_with_up_to_its_height(shape
 
 def test_larger_weights_are_a_larger_membrane_before_anybody_fires():
     low, lower = (gradients.hidden_distance(gain) + 1 for gain in (0.1, 0.05))
-    assert low.max() < 1 and low.shape == (15, 8, 256)
+    assert low.max() < 1 and low.shape == (15, 20, 256)
     torch.testing.assert_close(low, 2 * lower)
+
+
+def test_the_membranes_of_the_explorer_are_those_of_part_4():
+    torch.manual_seed(0)
+    net, draw = networks.hidden_layer(), torch.Generator().manual_seed(0)
+    images = data.mnist(train=False, root="bundled").images[:20]
+    with torch.no_grad():
+        record = net(poisson(data.pixels(images), 15, generator=draw))[0]
+    torch.testing.assert_close(gradients.hidden_distance(1.0), record.membrane - 1)
 
 
 @pytest.mark.parametrize("beta, slope, steps", [(0.9, 5.0, 13), (0.37, 1.0, 7), (1.0, 31.0, 11)])
@@ -103,6 +113,153 @@ def test_the_flow_says_how_much_arrives():
     a_step = [row.mean().item() for row in first]
     wanted = sum(a_step) / sum(row.mean().item() for row in output), a_step[0] / max(a_step)
     assert [float(number) for number in numbers] == pytest.approx(wanted, rel=0.06)
+
+
+# ---- the stepper
+
+SETTINGS = [{}, dict(x=(1.0, 0.3, 1.7), w=0.7, v=1.9, beta=0.6, slope=3.0, target=3), dict(w=1.6, v=1.3, target=0)]
+
+
+def by_torch(attached, x=bptt.X, w=bptt.W, v=bptt.V, beta=bptt.BETA, slope=bptt.SLOPE, target=bptt.TARGET):
+    """The same graph node for node, {name: tensor}, with the gradient of each found by autograd."""
+    spike, cut = surrogates.fast_sigmoid(slope), (lambda S: S) if attached else torch.Tensor.detach
+    nodes = {"w": torch.tensor(w, requires_grad=True), "v": torch.tensor(v, requires_grad=True)}
+    U1 = S1 = U2 = S2 = torch.zeros(())
+    for t, x_t in enumerate(x, 1):
+        U1 = beta * U1 + nodes["w"] * x_t - cut(S1)
+        S1 = spike(U1 - 1)
+        U2 = beta * U2 + nodes["v"] * S1 - cut(S2)
+        S2 = spike(U2 - 1)
+        nodes |= {f"U1[{t}]": U1, f"S1[{t}]": S1, f"U2[{t}]": U2, f"S2[{t}]": S2}
+    nodes["N"] = sum(nodes[f"S2[{t}]"] for t in range(1, len(x) + 1))
+    nodes["L"] = (nodes["N"] - target) ** 2 / 2
+    for node in nodes.values():
+        node.retain_grad()
+    nodes["L"].backward()
+    return nodes
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("attached", [False, True])
+def test_every_value_and_gradient_of_the_stepper_is_autograds(attached, setting):
+    graph, nodes = bptt.unrolled(attached, **setting), by_torch(attached, **setting)
+    assert set(graph.order) == set(nodes) == set(graph.values) == set(graph.gradients)
+    for name, node in nodes.items():
+        assert graph.values[name] == pytest.approx(node.item(), abs=1e-5), name
+        assert graph.gradients[name] == pytest.approx(node.grad.item(), abs=1e-5), name
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("attached", [False, True])
+def test_every_factor_of_the_stepper_is_autograds(attached, setting):
+    graph = bptt.unrolled(attached, **setting)
+    names = "x", "beta", "slope", "target"
+    defaults = dict(x=bptt.X, beta=bptt.BETA, slope=bptt.SLOPE, target=bptt.TARGET)
+    x, beta, slope, target = ((defaults | setting)[name] for name in names)
+    leaf = {name: torch.tensor(float(value), requires_grad=True) for name, value in graph.values.items()}
+
+    def node(name):  # from its own inputs alone, each a leaf
+        if name == "L":
+            return (leaf["N"] - target) ** 2 / 2
+        if name == "N":
+            return sum(leaf[f"S2[{t}]"] for t in (1, 2, 3))
+        letter, n, t = name[0], name[1], int(name[3])
+        if letter == "S":
+            return surrogates.fast_sigmoid(slope)(leaf[f"U{n}[{t}]"] - 1)
+        arrives = leaf["w"] * x[t - 1] if n == "1" else leaf["v"] * leaf[f"S1[{t}]"]
+        if t == 1:
+            return arrives
+        before = leaf[f"S{n}[{t - 1}]"]
+        return beta * leaf[f"U{n}[{t - 1}]"] + arrives - (before if attached else before.detach())
+
+    found = {}
+    for end in graph.order[:-2]:
+        for start, grad in zip(
+            leaf, torch.autograd.grad(node(end), list(leaf.values()), allow_unused=True), strict=True
+        ):
+            if grad is not None:
+                found[start, end] = grad.item()
+    factors = {pair: factor for pair, (symbol, factor) in graph.edges.items() if symbol != "cut"}
+    assert found == pytest.approx(factors, abs=1e-5)
+    assert all(factor == 0 for symbol, factor in graph.edges.values() if symbol == "cut")
+
+
+def test_detached_the_stepper_is_the_helper():
+    w, v = torch.tensor(bptt.W, requires_grad=True), torch.tensor(bptt.V, requires_grad=True)
+    neuron = dict(beta=bptt.BETA, spike=surrogates.fast_sigmoid(bptt.SLOPE))
+    first = lif(w * torch.tensor(bptt.X), **neuron).spikes
+    second = lif(v * first, **neuron).spikes
+    wanted = torch.autograd.grad((second.sum() - bptt.TARGET) ** 2 / 2, (w, v))
+    graph = bptt.unrolled()
+    assert (graph.gradients["w"], graph.gradients["v"]) == pytest.approx([g.item() for g in wanted], abs=1e-6)
+    assert [graph.values[f"S2[{t}]"] for t in (1, 2, 3)] == second.tolist()
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_every_line_of_the_stepper_adds_up(attached):
+    graph = bptt.unrolled(attached)
+    stages = bptt.stages(graph)
+    assert [stage["node"] for stage in stages] == graph.order and "= 0.5." in stages[0]["line"]
+    for stage in stages[1:]:
+        _, _, sums, result = stage["line"].split(" = ")
+        total = sum(math.prod(float(f.strip("()")) for f in term.split(" · ")) for term in sums.split(" + "))
+        assert total == pytest.approx(float(result), abs=2e-3), stage["line"]
+        assert float(result) == pytest.approx(graph.gradients[stage["node"]], abs=6e-4)
+        assert len(stage["edges"]) == len(sums.split(" + ")) and all(tuple(e) in graph.edges for e in stage["edges"])
+
+
+def test_the_switch_of_the_reset_changes_gradients_and_no_spike():
+    cut, through = bptt.bptt_data()["ways"]
+    assert {name: node["value"] for name, node in cut["nodes"].items()} == {
+        name: node["value"] for name, node in through["nodes"].items()
+    }
+    assert sum(edge["symbol"] == "cut" for edge in cut["edges"]) == 4
+    assert [edge["factor"] for edge in through["edges"] if edge["symbol"] == "-θ"] == ["-1"] * 4
+    assert cut["nodes"]["w"]["gradient"] != through["nodes"]["w"]["gradient"]
+
+
+def test_the_stepper_without_a_kernel_is_a_picture_with_its_numbers():
+    explorer = widgets.bptt_explorer()
+    figure = explorer.strip()
+    for ax, attached in zip(figure.axes, (False, True), strict=True):
+        drawn = " ".join(text.get_text() for text in ax.texts)
+        for name, gradient in bptt.unrolled(attached).gradients.items():
+            assert bptt.shown(gradient) in drawn, name
+            if name in "wv":
+                assert f"dL/d{name} = {bptt.shown(gradient)}" in explorer.sentence
+    assert explorer.controls["back"].max == len(bptt.stages(bptt.unrolled())) - 1
+
+
+# ---- the reset in the gradient
+
+
+@pytest.mark.parametrize("w", [0.35, 0.42])
+def test_what_the_reset_explorer_draws(w):
+    found = reset.nudged(w, 1e-6)
+    at = torch.tensor(w, dtype=torch.float64)
+    spike = surrogates.fast_sigmoid(reset.SLOPE)
+    wanted = torch.autograd.functional.jacobian(
+        lambda w: lif(w * torch.ones(30, dtype=torch.float64), beta=0.8, spike=spike).membrane, at
+    )
+    torch.testing.assert_close(found["detached"], wanted)
+    torch.testing.assert_close(found["nudged"], wanted, rtol=1e-6, atol=1e-6)
+    by_hand, U, S, s = [], 0.0, 0.0, 0.0  # the reset's gradient: minus sigma' times that of the step before
+    slope = 0.0
+    for _ in range(30):
+        slope = 0.8 * slope + 1 - s * slope
+        U = 0.8 * U + w - S
+        S, s = float(U > 1), 1 / (1 + reset.SLOPE * abs(U - 1)) ** 2
+        by_hand.append(slope)
+    torch.testing.assert_close(found["in the graph"], torch.tensor(by_hand, dtype=torch.float64))
+
+
+def test_the_headline_of_the_reset_explorer():
+    for nudge, words in (0.001, "no spike moves"), (0.1, "spikes move on both sides"):
+        text = headline(widgets.reset_explorer(), w=0.35, nudge=nudge)
+        numbers = [float(number) for number in re.findall(r"(?:detached|graph|nudged) (-?[\d.]+)", text)]
+        values = reset.nudged(0.35, nudge)
+        assert numbers == pytest.approx([value[10:].mean().item() for value in values.values()], abs=6e-3)
+        assert words in text
 
 
 # ---- what the notebook says of the libraries
@@ -348,10 +505,15 @@ def test_04_3_right(accepted, answer):
         (lambda d, share: 10**0.5 / d.abs().quantile(share), "the - 1 is missing"),
         (lambda d, share: 10 / d.abs().quantile(share), "10 in place of its root"),
         (lambda d, share: d.abs().quantile(share), "this is the reach; wanted is the slope"),
+        (lambda d, share: (10**0.5 - 1) * d.abs().quantile(share), "this multiplies by the distance"),
         (lambda d, share: slope_from(d, 1 - share), "the share that should be left out"),
-        (lambda d, share: slope_from(d, 0.3), r"with your slope .*, 30% hear, not 5%: it is too flat"),
+        (lambda d, share: slope_from(d, 0.5), "this reaches half of them, whatever share"),
+        (lambda d, share: (10**0.5 - 1) / abs(d.quantile(share)), "the sign has to go before the share is counted"),
+        (lambda d, share: (share**-0.5 - 1) / d.abs().quantile(share), "the share in place of the tenth"),
+        (lambda d, share: (10**0.5 - 1) / d.std(), "with your slope .* are within reach, not 30%: it is too steep"),
+        (lambda d, share: slope_from(d, 0.3), r"with your slope .*, 30% are within reach, not 5%: it is too flat"),
         (functools.partial(slope_from, sign=lambda d: d), "must be above 0, got -"),
-        (lambda d, share: 25.0, r"with your slope 25, \d+% hear, not 30%: it is too steep"),
+        (lambda d, share: 25.0, r"with your slope 25, \d+% are within reach, not 30%: it is too steep"),
         (lambda d, share: 0.5, "it is too flat"),
         (lambda d, share: d, r"the slope should be one number, got a tensor of shape \[1009\]"),
         (lambda d, share: math.nan, "the slope is NaN"),
@@ -421,6 +583,9 @@ def test_04_4_right(accepted, answer):
         (functools.partial(of_the_text, half=lambda x: 1 / (1 + torch.exp(-x))), "1 - s lose its digits"),
         (lambda x, k: torch.autograd.functional.jacobian(lambda x: torch.sigmoid(k * x).sum(), x), "1 - s lose"),
         (lambda x, k: naive(x, k).nan_to_num(), "the other side is right"),
+        (lambda x, k: naive(x.double(), k), "gives NaN for x = -"),
+        (lambda x, k: of_the_text(x.abs(), k), "on both sides. Is x cut off, or 1 - s rounded"),
+        (lambda x, k: k / 4 * (1 - torch.tanh(k * x / 2) ** 2), "or 1 - s rounded"),
         (lambda x, k: safe(x.clamp(-1, 1), k), "it goes on falling, on both sides"),
         (lambda x, k: safe(x, k) + 1e-6, "it goes on falling, on both sides"),
         (lambda x, k: naive(x, k).nan_to_num(torch.inf), "gives infinity for x ="),

@@ -120,28 +120,40 @@ def leak_by_hand(answer):
     "return (10**0.5 - 1) / distance.abs().quantile(share).item()",
 )
 def slope_to_order(answer):
-    draw = torch.Generator().manual_seed(403)
+    draw, cases, rows = torch.Generator().manual_seed(403), [], []
     for count, centre, spread, share in (1009, -1.3, 0.7, 0.3), (4999, 0.2, 3.0, 0.05), (2003, -0.5, 0.2, 0.8):
         distance = centre + spread * torch.randn(count, generator=draw)
-        slope = number(call(answer, distance=distance, share=share), "the slope")
-        near, far = (distance.abs().quantile(part).item() for part in (share, 1 - share))
-        slips = {
-            "this is the slope at which the derivative is down to a half; the reach asks for a tenth.": 2**0.5 - 1,
-            "this is 1 / distance. At that distance the derivative is a quarter of its peak, not a tenth.": 1,
-            "this leaves out the square of the derivative: 1 / (1 + k r) is a tenth at k r = 9.": 9,
-            "the - 1 is missing: 1 + k r is the root of 10.": 10**0.5,
-            "this is 10 in place of its root.": 10,
-        }
-        slips = {reason: factor / near for reason, factor in slips.items()}
-        slips["this is the reach; wanted is the slope that has it."] = near
-        slips["this reaches the share that should be left out, not the one that should hear."] = (10**0.5 - 1) / far
-        recognise(slope, (10**0.5 - 1) / near, slips, tolerance=5e-3)
+        size = distance.abs()
+        cases.append((number(call(answer, distance=distance, share=share), "the slope"), distance, share))
+        of_signed = distance.quantile(share).abs()
+        rows.append([share, size.quantile(share), size.quantile(1 - share), size.median(), of_signed])
+    shares, near, far, middle, of_signed = torch.tensor(rows).T  # a slip must show in all cases: one may fit by chance
+    tenth = 10**0.5 - 1
+    slips = {
+        "the sign has to go before the share is counted: distance.abs() first, then the quantile.": tenth / of_signed,
+        "this is the slope at which the derivative is down to a half; the reach asks for a tenth.": (2**0.5 - 1) / near,
+        "this puts the share in place of the tenth: how many are within reach, and what that is, are two things.": (
+            (shares**-0.5 - 1) / near
+        ),
+        "this is 1 / distance. At that distance the derivative is a quarter of its peak, not a tenth.": 1 / near,
+        "this leaves out the square of the derivative: 1 / (1 + k r) is a tenth at k r = 9.": 9 / near,
+        "the - 1 is missing: 1 + k r is the root of 10.": 10**0.5 / near,
+        "this is 10 in place of its root.": 10 / near,
+        "this is the reach; wanted is the slope that has it.": near,
+        "this multiplies by the distance; k = (sqrt(10) - 1) / r divides by it.": tenth * near,
+        "this reaches the share that should be left out, not the one that should be within reach.": tenth / far,
+        "this reaches half of them, whatever share comes in.": tenth / middle,
+    }
+    recognise([slope for slope, _, _ in cases], tenth / near, slips, tolerance=5e-3)
+    for slope, distance, share in cases:
         if slope <= 0:
             raise NotYet(f"a slope must be above 0, got {slope:.4g}. Is the distance's sign in the way?")
         reached = (surrogates.fast_sigmoid(slope).derivative(distance) >= 0.1).double().mean().item()
         if abs(reached - share) > 0.012:
             way = "steep" if reached < share else "flat"
-            raise NotYet(f"with your slope {slope:.3g}, {reached:.0%} hear, not {share:.0%}: it is too {way}.")
+            raise NotYet(
+                f"with your slope {slope:.3g}, {reached:.0%} are within reach, not {share:.0%}: it is too {way}."
+            )
     return "the slope has a unit: one over the distance to the threshold. It follows from where the membranes are."
 
 
@@ -195,7 +207,7 @@ def _refuse_tails(values, wanted, x, slope):
     if near.all() and wrong.any():
         at = wanted.where(wrong, 0).argmax()
         if wrong[x > 0].any() and wrong[x < 0].any():
-            why = "far from the threshold it goes on falling, on both sides."
+            why = "far from the threshold it goes on falling, on both sides. Is x cut off, or 1 - s rounded?"
         else:
             why = (
                 "the other side is right. Does 1 - s lose its digits where s comes close to 1, or a large exponential?"

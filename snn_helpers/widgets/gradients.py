@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from snn_helpers import data, plots, surrogates
+from snn_helpers import data, networks, plots, surrogates
 from snn_helpers.encoding import poisson
 from snn_helpers.neurons import lif
 from snn_helpers.widgets.panel import Panel, choice, slider
@@ -25,7 +25,7 @@ CURVES = {
     "atan": lambda x: 0.5 + torch.atan(torch.pi / 2 * x) / torch.pi,
     "boxcar": lambda x: (0.5 + x).clamp(0, 1),
 }
-SHARE = 0.1  # a membrane "hears" if its derivative is at least this share of the peak
+SHARE = 0.1  # a membrane is within reach if its derivative is at least this share of the peak
 _X = torch.linspace(-2, 2, 801)
 
 
@@ -37,23 +37,27 @@ def share_reached(distance, spike):
 
 @lru_cache(maxsize=64)
 def hidden_distance(gain):
-    """membrane - threshold [T, B, N] of a hidden layer that has not been trained, its weights times ``gain``.
+    """membrane - threshold [T, B, N] of an untrained hidden layer, its weights and biases times ``gain``.
 
-    784 pixels to 256 neurons with beta = 0.9, 8 bundled digits as 15 steps of Poisson spikes; always the same ones.
+    The first layer of ``networks.hidden_layer()`` after ``torch.manual_seed(0)``; the first 20 bundled test digits as
+    15 steps of Poisson spikes, of a generator of seed 0: always the same ones, and those of the notebook's part 4.
     """
     return lif(gain * _hidden_current(), beta=0.9).membrane - 1
 
 
 @cache
 def _hidden_current():
-    generator = torch.Generator().manual_seed(0)
-    images = data.mnist(train=False, root=data.BUNDLED).images[:8].flatten(1) / 255
-    weight = (2 * torch.rand(784, 256, generator=generator) - 1) / 28  # as a fresh torch.nn.Linear
-    return poisson(images, 15, generator=generator) @ weight
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        layer = networks.hidden_layer().layers[0]
+        images = data.pixels(data.mnist(train=False, root=data.BUNDLED).images[:20])
+        return layer(poisson(images, 15, generator=torch.Generator().manual_seed(0)).flatten(0, 1)).unflatten(
+            0, (15, 20)
+        )
 
 
 def surrogate_explorer():
-    """Shape and slope of a surrogate: the step, its stand-in, the derivative, and which membranes hear a gradient."""
+    """Shape and slope of a surrogate: the step, its stand-in, the derivative, and which membranes are within reach."""
     return Panel(
         _draw_surrogate,
         {
@@ -64,8 +68,8 @@ def surrogate_explorer():
         layout=lambda figure: figure.subplots(1, 3, width_ratios=[1, 1, 1.4]),
         strip=_strip_surrogate,
         sentence="The membranes of an untrained hidden layer on digits, and the fast sigmoid's derivative at four "
-        "slopes. Dark green: those close enough to the threshold to get a tenth of the peak or more. At slope 1 "
-        "that is nearly everybody, at slope 100 nearly nobody.",
+        "slopes, drawn to the same height. Green: the membranes within reach, where the derivative is a tenth of its "
+        "peak or more. At slope 1 those are most of them, at slope 100 hardly any.",
         size=(10, 2.7),
     )
 
@@ -85,7 +89,7 @@ def _draw_surrogate(axes, shape, slope, gain):
     share = _membranes(distance, spike, axes[2])
     axes[2].set_title("membranes of a hidden layer")
     return (
-        f"{spike.name}: peak {peak:.3g} · {share:.1%} of all membranes hear the gradient (a tenth of the peak or more) "
+        f"{spike.name}: peak {peak:.3g} · {share:.1%} of all membranes are within reach (a tenth of the peak or more) "
         f"· {(distance > 0).float().mean():.1%} spike"
     )
 
@@ -114,7 +118,7 @@ def _strip_surrogate():
     figure, axes = plt.subplots(1, 4, figsize=(10, 2.4), sharey=True)
     for ax, slope in zip(axes, (1.0, 5.0, 25.0, 100.0), strict=True):
         share = _membranes(hidden_distance(1.0), surrogates.fast_sigmoid(slope), ax)
-        ax.set(title=f"slope {slope:g}: {share:.0%} hear", ylabel="")
+        ax.set(title=f"slope {slope:g}: {share:.0%} within reach", ylabel="")
     axes[0].set_ylabel("share of membranes")
     return figure
 
@@ -165,7 +169,7 @@ def gradient_flow_explorer():
 
 def _draw_flow(axes, beta, slope, steps, every_step):
     layers = gradient_flow(beta, slope, steps, every_step)
-    _flow_map(layers, axes[0])
+    _color_bar(_flow_map(layers, axes[0]), axes[0])
     names, colours = ("layer 1", "layer 2", "output"), ("input", "membrane", "spike")
     for grad, name, colour, mark in zip(layers, names, colours, ("o", "s", None), strict=True):
         mean = grad.mean(1).clamp(min=1e-12)
@@ -187,18 +191,26 @@ def _flow_map(layers, ax):
     """Rows are neurons, the output's on top; log10 of the gradient relative to the largest, six decades."""
     rows = torch.cat([grad.T for grad in reversed(layers)])
     decades = (rows / rows.max()).clamp(min=1e-6).log10()
-    ax.imshow(decades.numpy(), aspect="auto", vmin=-6, vmax=0)
+    picture = ax.imshow(decades.numpy(), aspect="auto", vmin=-6, vmax=0)
     width = SIZES[-1]
     for edge in width, 2 * width:
         ax.axhline(edge - 0.5, color="white", linewidth=2)
-    ax.set(xlabel="time step", yticks=[width * (i + 0.5) for i in range(3)], title="log |dL/dI|, six decades")
+    ax.set(xlabel="time step", yticks=[width * (i + 0.5) for i in range(3)], title="|dL/dI| of each neuron and step")
     ax.set(xticks=(0, rows.shape[1] // 2, rows.shape[1] - 1))
     ax.set(yticklabels=["output", "layer 2", "layer 1"], xlim=(-0.5, rows.shape[1] - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    return picture
+
+
+def _color_bar(picture, ax):
+    bar = ax.figure.colorbar(picture, cax=ax.inset_axes((1.02, 0, 0.03, 1)), ticks=(-6, -3, 0))
+    bar.ax.set_yticklabels(["1e-6", "1e-3", "1"])
+    bar.set_label("share of the largest", fontsize=8)
 
 
 def _strip_flow():
     figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), sharey=True)
     for ax, (beta, slope) in zip(axes, ((0.5, 5.0), (0.9, 5.0), (0.9, 1.0), (0.9, 50.0)), strict=True):
-        _flow_map(gradient_flow(beta, slope, 40), ax)
+        picture = _flow_map(gradient_flow(beta, slope, 40), ax)
         ax.set_title(f"beta = {beta:g}, slope {slope:g}")
+    _color_bar(picture, axes[-1])
     return figure
