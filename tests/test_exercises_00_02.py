@@ -1,13 +1,17 @@
 """Exercises of notebooks 00 to 02: right ways and wrong ones, each with the verdict and the reason it deserves."""
 
+import functools
 import math
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import snntorch
 import torch
+from snntorch import spikegen
 
+import snn_helpers
 from snn_helpers import encoding, neurons
 from snn_helpers.exercises import nb01_poisson_encoding, nb02_lif_neuron
 
@@ -42,15 +46,15 @@ def my_decay(steps):
 
 RIGHT_NUMBERS = {
     "00.1": [
-        (e(-0.5), (7 / 8) ** 4),
-        [0.607, 0.586],
-        (0.6065, 0.5862),
-        my_decay(4),
-        np.array([e(-0.125), 0.875]) ** 4,
-        torch.tensor([-0.125]).exp().tolist()[0] ** 4 * torch.tensor([1, 0.586182 / 0.606531]),
-        (np.float16(0.6065), torch.tensor(0.875, dtype=torch.bfloat16) ** 4),
-        torch.tensor([e(-0.5), 0.875**4], dtype=torch.float64),
-        (Decimal("0.607"), Fraction(2401, 4096)),
+        (e(-0.75), (7 / 8) ** 6),
+        [0.472, 0.449],
+        (0.4724, 0.4488),
+        my_decay(6),
+        np.array([e(-0.125), 0.875]) ** 6,
+        torch.tensor([-0.125]).exp().tolist()[0] ** 6 * torch.tensor([1, 0.448795 / 0.472367]),
+        (np.float16(0.4724), torch.tensor(0.875, dtype=torch.float16) ** 6),
+        torch.tensor([e(-0.75), 0.875**6], dtype=torch.float64),
+        (Decimal("0.472"), Fraction(117649, 262144)),
     ],
     "00.2": [18_800, 18_800.0, 80 * math.ceil(60_000 / 256), np.int64(18_800), torch.tensor(18_800), [18_800]],
     "01.2": [
@@ -72,7 +76,12 @@ RIGHT_NUMBERS = {
         (torch.tensor(0.16) / torch.tensor(0.024) ** 2).ceil(),
         next(T for T in range(1, 999) if math.sqrt(0.16 / T) / 0.4 <= 0.06),
     ],
-    "02.3": [-1 / math.log(5 / 6), 5.5, 5.48, 5.485, np.float32(5.4848), torch.tensor(5.4848), 1 / math.log(6 / 5)],
+    "02.3": [
+        -1 / math.log((math.sqrt(7) - 1) / 2),
+        -1 / np.log(np.roots([1, 1, -1.5]).max()),
+        next(t / 1000 for t in range(1000, 9999) if 0.6 * (1 + e(-1000 / t) + e(-2000 / t)) > 1.5),
+        *(5.1, 5.13, 5.130, np.float32(5.1299), torch.tensor(5.1299), [5.13]),
+    ],
     "02.4": [10, 9.9, 11, 12.3, torch.tensor(10.0), np.int64(12), 4.5 / math.log(1.5), np.float16(11)],
     "02.5": [1000 / 7, 143, 142.9, 142.86, 142, np.float32(142.857), torch.tensor(1000 / 7), Fraction(1000, 7)],
     "02.6": [1, 1.0, 1.01, torch.tensor(1.0), np.float16(1), True + 0, [1]],
@@ -81,33 +90,33 @@ RIGHT_NUMBERS = {
 OTHER_ORDER = "the other order"
 WRONG_NUMBERS = {
     "00.1": [
-        ((0.586, 0.607), OTHER_ORDER),
+        ((0.449, 0.472), OTHER_ORDER),
         ((e(-0.125), 0.875), "this is beta, what is left after one step"),
         ((0.882, 0.875), "this is beta, what is left after one step"),
         ((0.819, 0.8), "exact: 0.819 is too large"),  # the row tau = 5 of the cell above
-        ((0.607, 0.5), "Euler's took one step of 2 ms"),
-        ((0.607, 0.5625), "Euler's took steps of 1 ms"),
-        ((e(-1), 0.75**4), "dt of 1 ms"),
-        ((60.65, 58.62), "in per cent; asked is the share"),
-        ((e(-1), 0.875**8), "with eight steps; 2 ms are four"),
-        ((e(-0.25), 0.875**2), "after 1 ms"),
-        ((e(-3 / 8), 0.875**3), "one step too few"),
-        (my_decay(5), "one step too many"),
-        ((4 * e(-0.125), 3.5), "four times beta"),
-        ((1 - e(-0.5), 1 - 0.875**4), "the share that is lost"),
-        ((0.607, 0.607), "both are the exact one"),
-        ((0.586, 0.586), "both are Euler's"),
-        ((e(-32), 7**4), "tau/dt where dt/tau belongs"),
-        ((0.61, 0.59), "exact: 0.61 is too large"),
-        ((0.607, 0.59), "euler: 0.59 is too large"),
-        ({0.607, 0.586}, "a set, which has no order"),
-        (0.607, r"2 numbers in brackets, \(exact, euler\)"),
-        ((0.607, 0.586, 1), "got 3"),
-        ((0.607, -0.586), "euler: the size is right, the sign is not"),
-        ((0.607, nan), r"euler is NaN"),
-        ((inf, 0.586), "exact is infinite"),
-        ((0.607, "0.586"), "euler should be one number, got text"),
-        ((0.607, ...), "euler: there are still dots"),
+        ((0.717, 0.667), "exact: 0.717 is too large"),  # and tau = 3
+        ((0.472, 0.25), "Euler's took one step of 3 ms"),
+        ((0.472, 0.75**3), "Euler's took steps of 1 ms"),
+        ((e(-1.5), 0.75**6), "dt of 1 ms"),
+        ((47.24, 44.88), "in per cent; asked is the share"),
+        ((e(-3 / 8), 0.875**3), "with three steps; 3 ms are six"),
+        ((e(-5 / 8), 0.875**5), "one step too few"),
+        (my_decay(7), "one step too many"),
+        ((6 * e(-0.125), 5.25), "six times beta"),
+        ((1 - e(-0.75), 1 - 0.875**6), "the share that is lost"),
+        ((0.472, 0.472), "both are the exact one"),
+        ((0.449, 0.449), "both are Euler's"),
+        ((e(-48), 7**6), "tau/dt where dt/tau belongs"),
+        ((0.48, 0.45), "exact: 0.48 is too large"),
+        ((0.472, 0.46), "euler: 0.46 is too large"),
+        ({0.472, 0.449}, "a set, which has no order"),
+        (0.472, r"2 numbers in brackets, \(exact, euler\)"),
+        ((0.472, 0.449, 1), "got 3"),
+        ((0.472, -0.449), "euler: the size is right, the sign is not"),
+        ((0.472, nan), r"euler is NaN"),
+        ((inf, 0.449), "exact is infinite"),
+        ((0.472, "0.449"), "euler should be one number, got text"),
+        ((0.472, ...), "euler: there are still dots"),
     ],
     "00.2": [
         (234 * 80, r"234 batches; the last one, of 96 images"),
@@ -167,18 +176,20 @@ WRONG_NUMBERS = {
         ("278", "T should be one number, got text"),
     ],
     "02.3": [
-        (5 / 6, "this is beta"),
-        (1 / 6, "the share that leaks"),
-        (6, "Euler's beta"),
-        (-1 / math.log(0.75), "for a threshold of 1"),
-        (-1 / math.log10(5 / 6), "base 10"),
-        (-1 / math.log2(5 / 6), "base 2"),
-        (math.log(6 / 5), "the logarithm itself"),
-        (1 / math.log(6), "takes 0.25/1.5 for beta"),
-        (1 / math.log(5 / 6), "the size is right, the sign is not"),
+        ((math.sqrt(7) - 1) / 2, "this is beta"),
+        (1 - (math.sqrt(7) - 1) / 2, "the share that leaks"),
+        (-1 / math.log(0.6), "for a current that never stops"),  # the formula of the heatmap above
+        (-1 / math.log(0.6933), "four steps of current; here there are three"),
+        (14.93, "a leak before the first input too"),
+        (2 / (3 - math.sqrt(7)), "Euler's beta"),
+        (1.2785, "for a threshold of 1"),
+        (-1 / math.log10((math.sqrt(7) - 1) / 2), "base 10"),
+        (-1 / math.log2((math.sqrt(7) - 1) / 2), "base 2"),
+        (-math.log((math.sqrt(7) - 1) / 2), "the logarithm itself"),
+        (1 / math.log((math.sqrt(7) - 1) / 2), "the size is right, the sign is not"),
         (4.48, "tau: 4.48 steps is too small"),  # of the heatmap above
-        (5.4, "too small"),
-        (5.6, "too large"),
+        (5, "too small"),
+        (5.2, "too large"),
         (10, "too large"),
         (0, "too small"),
         (inf, "tau is infinite"),
@@ -288,12 +299,10 @@ RIGHT_ENCODERS = [
     lambda x, t, g: (draws(x, t, g).numpy() < x.numpy()).astype(int),
     lambda x, t, g: [(torch.rand(x.shape, generator=g) < x).float() for _ in range(t)],
     lambda x, t, g: torch.where(draws(x, t, g) < x, 1, 0),
-    lambda x, t, g: encoding.poisson(x, t, generator=g),
     poisson_in_a_loop,
     poisson_pixel_by_pixel,
     poisson_in_place,
     poisson_by_name,
-    encoding.poisson,
 ]
 
 
@@ -346,6 +355,60 @@ def test_wrong_encoders_are_refused_for_their_reason(words, refused):
     refused("01.1", WRONG_ENCODERS[words], words)
 
 
+def snntorch_seeded(image, steps, generator):
+    torch.manual_seed(generator.initial_seed())
+    return spikegen.rate(image, steps)
+
+
+def by_another_name(image, steps, generator):
+    toss = vars(encoding)["poisson"]
+    return torch.stack([toss(image, 1, generator=generator)[0] for _ in range(steps)])
+
+
+def ready_made_after_draws_of_its_own(image, steps, generator):
+    torch.rand(steps, *image.shape, generator=generator)
+    return encoding.poisson(image, steps, generator=generator).numpy()
+
+
+def through_a_helper(image, steps, generator):
+    return ready_made_after_draws_of_its_own(image, steps, generator)
+
+
+def imported_within(image, steps, generator):
+    from snn_helpers.encoding import poisson as toss
+
+    return toss(image, steps, generator=generator)
+
+
+def enclosed(toss):
+    return lambda image, steps, generator: toss(image, steps)
+
+
+OURS, THEIRS = r"thrown by snn_helpers\.encoding\.poisson here", r"thrown by snntorch\.spikegen\.rate here"
+READY_MADE = [
+    (encoding.poisson, OURS),
+    (lambda x, t, g: encoding.poisson(x, t, generator=g), OURS),
+    (lambda x, t, g: snn_helpers.encoding.poisson(x, t, generator=g), OURS),
+    (lambda x, t, g: 1 - encoding.poisson(1 - x, t, generator=g), OURS),
+    (functools.partial(encoding.poisson, gain=1.0), OURS),
+    (by_another_name, OURS),
+    (through_a_helper, OURS),
+    (imported_within, OURS),
+    (lambda x, t, g: torch.stack([encoding.poisson(x, 1, generator=g)[0] for _ in range(t)]), OURS),
+    (ready_made_after_draws_of_its_own, OURS),
+    (spikegen.rate, THEIRS),
+    (lambda x, t, g: spikegen.rate(x, t), THEIRS),
+    (lambda x, t, g: snntorch.spikegen.rate(x, num_steps=t).flatten(1), THEIRS),
+    (enclosed(spikegen.rate), THEIRS),
+    (snntorch_seeded, THEIRS),
+]
+
+
+@pytest.mark.parametrize("answer, words", READY_MADE)
+def test_a_ready_made_encoder_is_not_an_encoder_of_ones_own(answer, words, refused):
+    refused("01.1", answer, words + r", which is the encoder asked for\. Write it yourself, from torch\.rand")
+
+
 @pytest.mark.parametrize("shared", [(1, 3, 5), (2, 1, 5), (2, 3, 1)])
 def test_a_draw_shared_along_one_axis_is_refused(shared, refused):
     def wrong(x, t, g):
@@ -363,6 +426,21 @@ def decode_in_a_loop(spikes):
     for step in spikes:
         total += step
     return [[(1 - n / len(spikes)) / 0.8 for n in row] for row in total.tolist()]
+
+
+def over_the_largest(scan):
+    x = 0.5 - scan / 2
+    return (x / x.max().clamp(min=1)).clamp(min=0)
+
+
+def stretched_on_overflow(scan):
+    x = 0.5 - scan / 2
+    return (x - x.min()) / (x.max() - x.min()) if x.min() < 0 or x.max() > 1 else x
+
+
+def lifted_on_overflow(scan):
+    x = 0.5 - scan / 2
+    return (x - x.min().clamp(max=0)).clamp(max=1)
 
 
 RIGHT_FUNCTIONS = {
@@ -434,9 +512,13 @@ WRONG_FUNCTIONS = {
         (torch.abs, "absolute value"),
         (lambda s: s.clamp(0, 1), "clamping alone"),
         (lambda s: s, "clamping alone"),
-        (lambda s: 0.5 - s / 2, "a hair above 1 or below 0"),
-        (lambda s: (0.5 - s / 2).clamp(max=1), "a hair above 1 or below 0"),
-        (lambda s: (0.5 - s / 2).clamp(0.1, 1), "a scan of paper beside ink first differs at picture 0"),
+        (lambda s: 0.5 - s / 2, "overshot at the white end lies outside"),
+        (lambda s: (0.5 - s / 2).clamp(max=1), "overshot at the black end lies outside"),
+        (lambda s: (0.5 - s / 2).clamp(min=0), "overshot at the white end lies outside"),
+        (lambda s: (0.5 - s / 2).clamp(0.1, 1), "with an overshot pixel first differs at picture 0"),
+        (over_the_largest, "overshoots at the white end, all others change"),
+        (stretched_on_overflow, "overshoots at the white end, all others change"),
+        (lifted_on_overflow, "overshoots at the black end, all others change"),
         (lambda s: (0.5 - s / 2).clamp(0, 1)[0], r"should have shape \[3, 5, 7\], got \[5, 7\]"),
         (lambda s: s.mul_(0.5), "first differs"),
     ],
@@ -457,7 +539,25 @@ def test_wrong_functions_are_refused_for_their_reason(number, answer, words, ref
 
 
 def good_step(current, membrane, beta, threshold):
+    spiked = (membrane > threshold).float()
+    membrane = beta * membrane * (1 - spiked) + current
+    return (membrane > threshold).float(), membrane
+
+
+def borrowed_step(current, membrane, beta, threshold):
     return neurons.lif_step(current, membrane, beta=beta, threshold=threshold, reset="zero")
+
+
+def borrowed_from_lif(current, membrane, beta, threshold):
+    record = neurons.lif(current[None], beta=beta, threshold=threshold, reset="zero", initial=membrane)
+    return record.spikes[0], record.membrane[0]
+
+
+def borrowed_from_snntorch(current, membrane, beta, threshold):
+    import snntorch
+
+    neuron = snntorch.Leaky(beta=beta, threshold=threshold, reset_mechanism="zero")
+    return neuron(current, membrane)
 
 
 def step_in_place(current, membrane, beta, threshold):
@@ -489,6 +589,7 @@ RIGHT_STEPS = [
     good_step,
     lambda *given: list(good_step(*given)),
     lambda *given: neurons.Record(*good_step(*given)),
+    lambda i, m, b, h: (lambda u: ((u > h) * 1.0, u))(b * (m - m * (m > h)) + i),
     lambda i, m, b, h: ((u := b * m * (m <= h) + i) > h, u),
     lambda i, m, b, h: (((u := torch.where(m > h, i, b * m + i)) > h).float(), u),
     step_in_place,
@@ -563,6 +664,11 @@ WRONG_STEPS = [
     (lambda i, m: (i, m), r"should take 4 arguments: \(current, membrane, beta, threshold\); yours takes \(i, m\)"),
     (lambda i, m, b, h: (1 if m > h else 0, m), r"your function raised RuntimeError: Boolean value"),
     (0.5, "wanted a function"),
+    (borrowed_step, "the numbers are right, but `lif_step` has computed them"),
+    (functools.partial(neurons.lif_step, reset="zero"), "the numbers are right, but `lif_step` has computed them"),
+    (neurons.lif_step, "a reset by subtraction"),
+    (borrowed_from_lif, "the numbers are right, but `lif` has computed them"),
+    (borrowed_from_snntorch, "the numbers are right, but `Leaky` has computed them"),
 ]
 
 
@@ -581,6 +687,14 @@ def filled(n, i, b):
 def looped(n, i, b, u):
     for _ in range(n):
         u = b * u + i
+    return u
+
+
+def until_it_stands(n, i, b, u):
+    for _ in range(n):
+        before, u = u, b * u + i
+        if abs(u - before) < 1e-6:
+            break
     return u
 
 
@@ -629,6 +743,10 @@ WRONG_FORMULAS = [
     (looped, r"n = 10\^15 it does not end: a loop over the steps"),
     (lambda n, i, b, u: u * b**n + i * sum(b**k for k in range(n)), r"n = 10\^15 it does not end"),
     (lambda n, i, b, u: u * b**n + (i * b ** torch.arange(n)).sum(), r"right up to 31 steps; with n = 10\^15: your"),
+    (lambda n, i, b, u: looped(min(n, 200), i, b, u), "the membrane after 200 steps: a loop cut short"),
+    (lambda n, i, b, u: looped(min(n, 54_321), i, b, u), "the membrane after 54,321 steps: a loop cut short"),
+    (until_it_stands, r"right up to 31 steps.* a loop cut short"),
+    (lambda n, i, b, u: (u * b**n + filled(n, i, b)) if n < 100 else i / (1 - b), r"U\[10\^8\] for a beta next to 1"),
 ]
 
 
@@ -644,9 +762,10 @@ def test_the_wanted_numbers_are_what_the_package_does():
     look, p = nb01_poisson_encoding.LOOK, nb01_poisson_encoding.LOOK["x"] * nb01_poisson_encoding.LOOK["gain"]
     deviations = [math.sqrt(p * (1 - p) / T) / look["gain"] for T in (277, 278)]
     assert deviations[0] > look["error"] >= deviations[1]
-    current, threshold = nb02_lif_neuron.AT_ALL.values()
-    for tau, fires in (5.48, False), (5.49, True):
-        record = neurons.lif(torch.full((900,), current), beta=neurons.beta_from_tau(tau), threshold=threshold)
+    current, threshold, steps = nb02_lif_neuron.THREE.values()
+    pulse = current * (torch.arange(900) < steps)
+    for tau, fires in (5.12, False), (5.14, True):
+        record = neurons.lif(pulse, beta=neurons.beta_from_tau(tau), threshold=threshold)
         assert bool(record.spikes.any()) == fires
     pixels = torch.tensor(nb01_poisson_encoding.PIXELS["values"])
     trains = encoding.poisson(pixels.expand(9001, 3), 25, generator=torch.Generator().manual_seed(0)).sum((0, 2))

@@ -27,9 +27,11 @@ def test_every_position_of_the_controls_draws(name, drive):
     drive(getattr(widgets, name)(), most=12)
 
 
-@pytest.mark.parametrize("name", ["poisson_explorer", "pixel_explorer"])
-def test_the_strip_and_its_sentence(name):
-    panel = getattr(widgets, name)()
+@pytest.mark.parametrize(
+    "name, how", [("poisson_explorer", {}), ("poisson_explorer", {"error": True}), ("pixel_explorer", {})]
+)
+def test_the_strip_and_its_sentence(name, how):
+    panel = getattr(widgets, name)(**how)
     figure = panel.strip()
     assert len(figure.axes) >= 9 and all(ax.has_data() for ax in figure.axes)
     assert plots.png(figure) == plots.png(panel.strip()), "the strip differs from one time to the next"
@@ -41,7 +43,7 @@ def test_the_strip_and_its_sentence(name):
 )
 def test_the_digits_headline_is_the_error_and_what_it_should_be(digit, gain, steps, seed):
     digits = data.mnist(train=False, root="bundled")
-    panel = widgets.poisson_explorer(digits)
+    panel = widgets.poisson_explorer(digits, error=True)
     for control, value in zip(panel.controls.values(), (digit, gain, steps, seed), strict=True):
         control.value = value
     image = next(i for i, label in zip(digits.images, digits.labels, strict=True) if label == digit).double() / 255
@@ -58,6 +60,15 @@ def test_the_digits_headline_is_the_error_and_what_it_should_be(digit, gain, ste
     assert error == pytest.approx(expected, rel=0.35), "the error met is far from the expected one"
 
 
+def test_before_the_error_is_guessed_the_explorer_does_not_tell_it():
+    panel = widgets.poisson_explorer()
+    panel.controls["steps"].value = 7
+    assert re.search(r"<b>T = 7 steps, [\d,]+ spikes</b>", panel.headline.value)
+    told = [text.get_text() for ax in panel.strip().axes for text in (ax.title, ax.xaxis.label, ax.yaxis.label)]
+    told += [ax.get_title(loc="left") for ax in panel.strip().axes]
+    assert "RMSE" not in " ".join([*told, panel.sentence]) and any("gain 0.25" in text for text in told)
+
+
 def test_a_digits_spikes_stay_when_t_moves():
     panel = widgets.poisson_explorer()
     counts = []
@@ -67,32 +78,58 @@ def test_a_digits_spikes_stay_when_t_moves():
     assert counts[:3] == counts[:-4:-1] and counts == sorted(counts[:5]) + sorted(counts[5:], reverse=True)
 
 
-@pytest.mark.parametrize("value, steps", [(0.3, 100), (0.01, 7), (0.99, 53), (0.0, 11), (1.0, 13)])
-def test_the_pixels_headline(value, steps):
+@pytest.mark.parametrize(
+    "digit, row, column, steps", [(4, 13, 3, 100), (4, 10, 21, 7), (0, 14, 7, 53), (9, 27, 27, 11), (1, 14, 14, 200)]
+)
+def test_the_pixels_headline(digit, row, column, steps):
     panel = widgets.pixel_explorer()
-    panel.controls["value"].value, panel.controls["steps"].value = value, steps
-    count, shown_steps, mean, spread = numbers(panel)
-    assert shown_steps == steps and count <= steps
+    for name, value in ("digit", digit), ("row", row), ("column", column), ("steps", steps):
+        panel.controls[name].value = value
+    digits = data.mnist(root="bundled")
+    image = digits.images[digits.labels == digit][0].double() / 255
+    value = image[row, column].item()
+    if value:
+        rank = numbers(panel).pop(2)
+        assert (image > value).sum() <= rank < (image >= value).sum()
+        assert panel.axes["raster"].lines[1].get_ydata().tolist() == pytest.approx([rank] * len(marks(panel)))
+    else:
+        assert "black, so not in the raster" in panel.headline.value and len(panel.axes["raster"].lines) == 1
+    shown, count, shown_steps, mean, spread = numbers(panel)[-5:]
+    assert shown == pytest.approx(value, abs=0.0051) and shown_steps == steps
+    spikes = encoding.poisson(image.float(), 256, generator=seeded(0))[:steps, row, column]
+    assert count == spikes.sum() and (not value or marks(panel) == spikes.nonzero().flatten().tolist())
     chances = [(k, binomial_chance(k, steps, value)) for k in range(steps + 1)]
     assert mean == pytest.approx(sum(k * c for k, c in chances), abs=0.051)
     assert spread == pytest.approx(sum((k - steps * value) ** 2 * c for k, c in chances) ** 0.5, abs=0.051)
     assert abs(count - mean) <= 5 * spread + 0.1
 
 
+def marks(panel):
+    return panel.axes["raster"].lines[1].get_xdata().tolist()
+
+
 def test_the_pixels_bars_follow_their_laws():
     panel = widgets.pixel_explorer()
     panel.controls["seed"].value = 7
-    laws = {"count": lambda k: binomial_chance(k, 100, 0.3), "wait": lambda k: 0.3 * 0.7 ** (k - 1) if k > 0 else 0}
+    p = data.mnist(root="bundled")
+    p = p.images[p.labels == 4][0][13, 3].item() / 255
+    laws = {"count": lambda k: binomial_chance(k, 100, p), "wait": lambda k: p * (1 - p) ** (k - 1) if k > 0 else 0}
     for name, law in laws.items():
         ax = panel.axes[name]
-        (points,), (bars,) = ax.lines, ax.patches
+        points, bars = ax.lines[0], ax.patches[0]
         assert points.get_ydata() == pytest.approx([law(k) for k in points.get_xdata()], abs=1e-6)
         share, edges, _ = bars.get_data()
         assert share.sum() == pytest.approx(1)
-        # 500 tries, or about 15,000 intervals
+        # 500 tries, or about 30,000 intervals
         assert max(abs(s - law(k)) for s, k in zip(share, edges[:-1] + 0.5, strict=True)) < (
             0.06 if name == "count" else 0.02
         )
+
+
+def test_the_pad_picks_the_pixel():
+    panel = widgets.pixel_explorer()
+    panel.pad.row, panel.pad.column = 15, 12
+    assert "pixel (15, 12), raster row 30: x = 0.94" in panel.headline.value
 
 
 @pytest.mark.parametrize("steps, p", [(1, 0.5), (7, 0.0), (7, 1.0), (97, 0.03), (1009, 0.7)])

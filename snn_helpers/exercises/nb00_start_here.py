@@ -5,15 +5,15 @@ import math
 from snn_helpers.exercises.core import close, exercise, numbers, recognise
 from snn_helpers.neurons import beta_from_tau
 
-LEAK = dict(tau=4.0, dt=0.5, after=2.0)  # ms
+LEAK = dict(tau=4.0, dt=0.5, after=3.0)  # ms
 EPOCH = dict(images=60_000, batch=256, ms=40.0, dt=0.5)
 
 
 @exercise(
     "00.1",
-    "beta is what is left after one step. How many steps of 0.5 ms are 2 ms, and what does each of them leave?",
-    "each step multiplies by beta: four steps leave beta^4. And dt/tau is 0.5/4 = 0.125.",
-    "write (math.exp(-0.125) ** 4, (1 - 0.125) ** 4).",
+    "beta is what is left after one step. How many steps of 0.5 ms are 3 ms, and what does each of them leave?",
+    "each step multiplies by beta: six steps leave beta^6. And dt/tau is 0.5/4 = 0.125.",
+    "write (math.exp(-0.125) ** 6, (1 - 0.125) ** 6).",
 )
 def what_is_left(answer):
     got = numbers(answer, "exact", "euler")
@@ -23,17 +23,16 @@ def what_is_left(answer):
     wanted = exact**steps, euler**steps
     slips = {
         "these are the two, but in the other order: exact first, then Euler.": wanted[::-1],
-        "this is beta, what is left after one step of 0.5 ms; 2 ms are four such steps.": (exact, euler),
-        "this is what is left after 1 ms, two steps; 2 ms are four.": (exact**2, euler**2),
+        "this is beta, what is left after one step of 0.5 ms; 3 ms are six such steps.": (exact, euler),
+        "this is with three steps; 3 ms are six steps of 0.5 ms.": (exact**3, euler**3),
         "this is right, but in per cent; asked is the share, a number from 0 to 1.": (100 * wanted[0], 100 * wanted[1]),
-        "this is with eight steps; 2 ms are four steps of 0.5 ms.": (exact**8, euler**8),
-        "this is one step too few: 2 ms are four steps of 0.5 ms.": (exact**3, euler**3),
-        "this is one step too many: 2 ms are four steps of 0.5 ms.": (exact**5, euler**5),
-        "the exact one is right; Euler's took one step of 2 ms, and dt is 0.5 ms.": (wanted[0], 1 - after / tau),
-        "the exact one is right; Euler's took steps of 1 ms, and dt is 0.5 ms.": (wanted[0], (1 - 1 / tau) ** 2),
-        "this is with a dt of 1 ms: four steps of 0.5 ms are only 2 ms.": (math.exp(-1), (1 - 1 / tau) ** 4),
-        "this is tau/dt where dt/tau belongs: a long tau should forget slowly.": (math.exp(-8) ** 4, (1 - 8) ** 4),
-        "this is four times beta; but each step multiplies by beta: beta^4.": (4 * exact, 4 * euler),
+        "this is one step too few: 3 ms are six steps of 0.5 ms.": (exact**5, euler**5),
+        "this is one step too many: 3 ms are six steps of 0.5 ms.": (exact**7, euler**7),
+        "the exact one is right; Euler's took one step of 3 ms, and dt is 0.5 ms.": (wanted[0], 1 - after / tau),
+        "the exact one is right; Euler's took steps of 1 ms, and dt is 0.5 ms.": (wanted[0], (1 - 1 / tau) ** 3),
+        "this is with a dt of 1 ms: six steps of 0.5 ms are only 3 ms.": (math.exp(-6 / tau), (1 - 1 / tau) ** 6),
+        "this is tau/dt where dt/tau belongs: a long tau should forget slowly.": (math.exp(-8) ** 6, (1 - 8) ** 6),
+        "this is six times beta; but each step multiplies by beta: beta^6.": (6 * exact, 6 * euler),
         "this is the share that is lost; asked is what is left.": (1 - wanted[0], 1 - wanted[1]),
         "both are the exact one; Euler's rule takes 1 - dt/tau a step.": (wanted[0], wanted[0]),
         "both are Euler's; the exact one is an exponential.": (wanted[1], wanted[1]),
@@ -42,7 +41,7 @@ def what_is_left(answer):
     close(got[0], wanted[0], what="exact", tolerance=5e-4, decimals=3)
     close(got[1], wanted[1], what="euler", tolerance=5e-4, decimals=3)
     return (
-        f"after 2 ms {wanted[0]:.3f} is left, by Euler {wanted[1]:.3f}: it decays a little too fast, step after step."
+        f"after 3 ms {wanted[0]:.3f} is left, by Euler {wanted[1]:.3f}: it decays a little too fast, step after step."
     )
 
 

@@ -1,8 +1,14 @@
 """Exercise 01.1: an encoder of one's own."""
 
+import functools
+import inspect
+import sys
+
 import torch
 
 from snn_helpers.exercises.core import NotYet, call, exercise, tensor
+
+_ENCODERS = ("snn_helpers.encoding", "snn_helpers.engine", "snntorch", "spikingjelly", "norse")  # ready-made ones
 
 
 @exercise(
@@ -12,6 +18,7 @@ from snn_helpers.exercises.core import NotYet, call, exercise, tensor
     "return (torch.rand(steps, *image.shape, generator=generator) < image).float().",
 )
 def poisson(answer):
+    _refuse_ready_made(answer)
     image = torch.rand(2, 3, 5, generator=_seeded(11))
     image[0, 0, :2], image[1, 2, 4] = torch.tensor([0.0, 1.0]), 0.25
     spikes = _encode(answer, image, 13)
@@ -78,6 +85,58 @@ def _check_spread(answer, pixels=900, steps=40):
             "the rates are right, but the counts of one grey spread too far: some draws were used at several steps. "
             "Each step needs a draw of its own."
         )
+
+
+def _refuse_ready_made(answer):
+    name = _ready_made(answer, set())
+    if name:
+        raise NotYet(
+            f"the coins are thrown by {name} here, which is the encoder asked for. Write it yourself, from torch.rand "
+            "and a comparison."
+        )
+
+
+def _ready_made(function, seen):
+    """The encoder of a library that a function mentions, itself or in a helper beside it; None if there is none."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    module, code = str(getattr(function, "__module__", "")), getattr(function, "__code__", None)
+    if module.startswith(_ENCODERS) and callable(function):
+        return f"{module}.{function.__qualname__}"
+    if code is None or code in seen:
+        return None
+    seen.add(code)
+    scope, names = inspect.getclosurevars(function).nonlocals, set(_names(code))
+    for name in names:
+        found = scope.get(name, function.__globals__.get(name, sys.modules.get(name)))
+        for thing in _inside(found, names):
+            near = isinstance(thing, functools.partial) or getattr(thing, "__globals__", None) is function.__globals__
+            if near or str(getattr(thing, "__module__", "")).startswith(_ENCODERS):
+                ready_made = _ready_made(thing, seen)
+                if ready_made:
+                    return ready_made
+    return None
+
+
+def _names(code):
+    """All names and words in a function's code, in the functions within it as well."""
+    yield from code.co_names
+    yield from code.co_freevars
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif inspect.iscode(constant):
+            yield from _names(constant)
+
+
+def _inside(thing, names):
+    """A thing; of a library that has an encoder, also what it holds under one of the names."""
+    yield thing
+    if inspect.ismodule(thing) and f"{thing.__name__}.".startswith(("snn_helpers.", *_ENCODERS)):
+        for name in names:
+            held = vars(thing).get(name)
+            if held is not None and held is not thing:
+                yield from _inside(held, names - {name})
 
 
 def _seeded(seed):

@@ -1,6 +1,6 @@
 """Explorers: controls around pure functions. Each is one line in a notebook, ``widgets.<name>_explorer()``."""
 
-from snn_helpers.widgets.basics import hello_explorer
+from snn_helpers.widgets.basics import hello_explorer, journey_explorer
 from snn_helpers.widgets.cards import guess, guesses
 from snn_helpers.widgets.classifier import vote_explorer
 from snn_helpers.widgets.clinic import clinic_explorer
@@ -38,6 +38,7 @@ __all__ = [
     "heatmap_explorer",
     "hello_explorer",
     "hidden_explorer",
+    "journey_explorer",
     "layer_diagram",
     "lif_explorer",
     "mystery_explorer",
