@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from snn_helpers import data, networks, recipes, weights, widgets
+from snn_helpers import data, encoding, networks, recipes, weights, widgets
 from snn_helpers.neurons import Record, lif
 from snn_helpers.widgets.inside import ORDERS, ordered, rate_by_class, to_levels
 
@@ -72,3 +72,12 @@ def test_one_layer_leaves_nothing_to_choose():
     before = explorer.canvas.levels
     explorer.controls["index"].value = 1
     assert explorer.canvas.levels != before
+
+
+def test_a_click_on_another_layer_forgets_the_neuron_that_was_picked():
+    explorer = widgets.heatmap_explorer(networks.hidden_layer(7, threshold=0.2), encode=lambda x: encoding.direct(x, 5))
+    explorer.canvas.picked = 3
+    explorer.controls["layer"].value = 0
+    assert explorer.canvas.picked == 3
+    explorer.controls["layer"].value = 1
+    assert explorer.canvas.picked == -1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -40,16 +41,16 @@ SICKNESSES = {
         lambda patient: patient.net.neuron.update(spike=surrogates.fast_sigmoid(slope=10)),
     ),
     "beta 1 with bias": Sickness(
-        lambda patient: setattr(patient, "net", network(beta=1.0, bias=5.0)),
-        lambda patient: setattr(patient, "net", network(beta=1.0, bias=0.0)),
+        lambda patient: setattr(patient, "net", network(beta=1.0, bias=5.0, **patient.built)),
+        lambda patient: setattr(patient, "net", network(beta=1.0, bias=0.0, **patient.built)),
     ),
     "threshold 100": Sickness(
         lambda patient: patient.net.neuron.update(threshold=100.0),
         lambda patient: patient.net.neuron.update(threshold=1.0),
     ),
     "zero weights": Sickness(
-        lambda patient: setattr(patient, "net", network(scale=0.0)),
-        lambda patient: setattr(patient, "net", network(scale=1.0)),
+        lambda patient: setattr(patient, "net", network(scale=0.0, **patient.built)),
+        lambda patient: setattr(patient, "net", network(scale=1.0, **patient.built)),
     ),
     "loss on the wrong axis": Sickness(
         lambda patient: setattr(patient, "loss", _loss_over_classes),
@@ -70,14 +71,16 @@ def _loss_over_classes(output, label):
     return F.cross_entropy(output.spikes.sum(-1).T, label)
 
 
-def network(*, beta=0.9, bias=None, scale=1.0):
-    """784-100-10 with always the same first weights; ``scale`` multiplies all parameters, ``bias`` replaces the biases.
-
-    The caller's random state is left as it was.
+def network(*, beta=0.9, bias=None, scale=1.0, hidden=(HIDDEN,), seed=0):
+    """784-100-10, or other ``hidden`` layers, with the initial weights of ``seed``. ``scale`` multiplies all
+    parameters, weights and biases of every layer; ``bias`` replaces the biases. The random state is left as it was.
     """
+    sizes = [784, *hidden, 10]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = networks.hidden_layer(HIDDEN, beta=beta, spike=surrogates.fast_sigmoid(10))
+        torch.manual_seed(seed)
+        first, *others = (nn.Linear(*pair) for pair in pairwise(sizes))
+    spike = surrogates.fast_sigmoid(10)
+    net = networks.SNN(nn.Sequential(nn.Flatten(-3), first), *others, beta=beta, spike=spike)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(scale)
@@ -90,12 +93,13 @@ class Patient(nn.Module):
     """A network with all that its training needs: ``net``, ``encode``, ``loss``. Healthy, until a line is changed.
 
     With ``keeps_state`` it does what a library does whose reset was forgotten: the membranes of one batch are where
-    those of the next one start. All batches must then have the same size.
+    those of the next one start. All batches must then have the same size. ``hidden`` and ``seed`` as in ``network``.
     """
 
-    def __init__(self):
+    def __init__(self, **built):
         super().__init__()
-        self.net = network()
+        self.built = built
+        self.net = network(**built)
         self.encode = _poisson
         self.loss = losses.ce_count_loss
         self.keeps_state = False
@@ -225,16 +229,3 @@ def clinic_explorer():
         f"dashed). The loss of these does not come down to 2: {', '.join(flat)}.",
         size=(9.5, 2.9),
     )
-
-
-STRANGERS = ("loss on the wrong axis", "beta 1 with bias", "no reset between batches", "slope 1000")
-
-
-def stranger(number):
-    """One of four sick Patients, untrained, for the exercise in which you say what they have. Numbers are 1 to 4.
-
-    Raises ValueError for another number.
-    """
-    if number not in (1, 2, 3, 4):
-        raise ValueError(f"stranger: number must be 1, 2, 3 or 4, got {number!r}.")
-    return patient(STRANGERS[number - 1])

@@ -37,17 +37,18 @@ export function placeOf(n, shape) {
   return [Math.floor(n / (height * width)), Math.floor(inside / width), inside % width];
 }
 
-// The picture in `parent`; `get()` gives {levels, meta, order}. Returns {update, remove}.
-export function heatmap(parent, get) {
+// The picture in `parent`; `get()` gives {levels, meta, order}; `pick(neuron)` is told which one was clicked, or chosen
+// by Enter. Returns {update, remove}.
+export function heatmap(parent, get, pick = () => {}) {
   const said = tag("div", parent, { "aria-live": "polite", style: "font-weight:600; margin:4px 0" });
   const sheet = new Sheet(parent, {
-    label: "Membranes: up and down choose a neuron, left and right a step, plus and minus zoom",
+    label: "Membranes: up and down choose a neuron, left and right a step, plus and minus zoom, Enter picks the neuron",
     height: (width) => (width < 620 ? 610 : 430),
     draw: paint,
   });
   const read = tag("div", parent, { style: "min-height:1.4em; margin-top:6px; font-variant-numeric:tabular-nums" });
   const picture = document.createElement("canvas");
-  let data, rows, facts, box, view = { from: 0, count: 1 }, row = 0, step = 0;
+  let data, rows, facts, box, view = { from: 0, count: 1 }, row = 0, step = 0, picked = null;
 
   function update() {
     const next = get();
@@ -56,7 +57,7 @@ export function heatmap(parent, get) {
     const sameLayer = data && data.meta.neurons === next.meta.neurons;
     data = next;
     rows = sorted(data.order, facts);
-    if (!sameLayer) view = { from: 0, count: rows.length };
+    if (!sameLayer) [view, picked] = [{ from: 0, count: rows.length }, null];
     row = sameLayer ? Math.max(0, rows.indexOf(kept)) : 0;
     step = Math.min(step, data.meta.steps - 1);
     said.textContent = headline();
@@ -114,7 +115,8 @@ export function heatmap(parent, get) {
     }
     Object.assign(picture, { width: meta.steps, height: lines });
     picture.getContext("2d").putImageData(image, 0, 0);
-    const label = count < rows.length ? `rows ${from} to ${from + count - 1} of ${rows.length}` : "neuron";
+    const what = data.order === "number" ? "neuron" : "rank"; // a sorted row says who comes first, not who it is
+    const label = count < rows.length ? `${what}s ${from} to ${from + count - 1} of ${rows.length}` : what;
     const title = box.width < 300 ? "membrane U" : "membrane U; outlined: above the threshold";
     axes(context, box, colors, { x: [0, meta.steps], y: [from + count, from], ylabel: label, title, xticks: [] });
     context.imageSmoothingEnabled = false;
@@ -126,6 +128,13 @@ export function heatmap(parent, get) {
       const y = box.top + ((row - from) / count) * box.height, high = Math.max(2, box.height / count);
       context.strokeRect(box.left - 1, y - 1, box.width + 2, high + 2);
     }
+    const at = rows.indexOf(picked);
+    if (picked === null || at < from || at >= from + count) return;
+    const y = box.top + ((at - from + 0.5) / count) * box.height, tip = box.left + box.width + 3;
+    context.fillStyle = colors.input;
+    context.beginPath();
+    for (const [x, up] of [[tip, 0], [tip + 10, -6], [tip + 10, 6]]) context.lineTo(x, y + up);
+    context.fill();
   }
 
   function outline(context, above, lines, thick, colors) {
@@ -204,6 +213,12 @@ export function heatmap(parent, get) {
     show();
   }
 
+  function take() {
+    picked = rows[row];
+    show();
+    pick(picked);
+  }
+
   function under(event) {
     const t = ((event.offsetX - box.left) / box.width) * data.meta.steps;
     const r = view.from + ((event.offsetY - box.top) / box.height) * view.count;
@@ -211,12 +226,19 @@ export function heatmap(parent, get) {
     return inside ? { t: Math.floor(t), r: Math.floor(r) } : null;
   }
 
-  let held = null;
+  let held = null, pressed = null;
   sheet.canvas.addEventListener("pointerdown", (event) => {
     const at = under(event);
+    pressed = at && [event.offsetX, event.offsetY];
     if (at && event.pointerType === "mouse") held = { y: event.offsetY, from: view.from };
   });
-  sheet.canvas.addEventListener("pointerup", () => (held = null));
+  sheet.canvas.addEventListener("pointerup", (event) => {
+    const at = under(event), still = pressed && Math.hypot(event.offsetX - pressed[0], event.offsetY - pressed[1]) < 4;
+    held = pressed = null;
+    if (!at || !still) return; // it was dragged, or pushed the page
+    choose(at.r);
+    take();
+  });
   sheet.canvas.addEventListener("pointerleave", () => (held = null));
   sheet.canvas.addEventListener("pointermove", (event) => {
     const at = under(event);
@@ -253,6 +275,7 @@ export function heatmap(parent, get) {
       "+": () => zoom(0.5, row),
       "-": () => zoom(2, row),
       0: () => zoom(Infinity, row),
+      Enter: take,
     };
     const action = actions[event.key];
     if (!action || event.ctrlKey || event.metaKey) return;
@@ -273,16 +296,19 @@ function render({ model, el }) {
     if (view !== bytes) [bytes, levels] = [view, array(view)]; // the same bytes, the same array: its counts are kept
     return { levels, meta: { ...meta, classes: array(meta.classes), image: array(meta.image) }, order: ORDERS[model.get("order")] };
   };
-  const view = heatmap(el, get);
+  const view = heatmap(el, get, (neuron) => {
+    model.set("picked", neuron);
+    model.save_changes();
+  });
   for (const name of ["meta", "order"]) model.on(`change:${name}`, view.update);
   return view.remove;
 }
 
 // Without one: a recorded example, {levels: base64, meta}, and a plain list.
-export function mount(el, { levels, meta }) {
+export function mount(el, { levels, meta }, pick) {
   const bytes = Uint8Array.from(atob(levels), (letter) => letter.charCodeAt(0)), values = { order: ORDERS[0] };
   controls(el, { order: { label: "sort by", options: meta.classes ? ORDERS : ORDERS.slice(0, 4) } }, values, () => view.update());
-  const view = heatmap(el, () => ({ levels: bytes, meta, order: values.order }));
+  const view = heatmap(el, () => ({ levels: bytes, meta, order: values.order }), pick);
   return view;
 }
 

@@ -22,6 +22,7 @@ class Heatmap(anywidget.AnyWidget):
     levels = traitlets.Bytes().tag(sync=True)
     meta = traitlets.Dict().tag(sync=True)
     order = traitlets.Int(0).tag(sync=True)
+    picked = traitlets.Int(-1).tag(sync=True)  # the neuron that was clicked, or chosen by Enter; -1 if none was
 
 
 def to_levels(record, threshold):
@@ -86,6 +87,7 @@ def heatmap_explorer(net=None, digits=None, *, encode=None):
         levels, meaning = to_levels(record, net.neuron["threshold"])
         shape = list(record.spikes.shape[2:])
         with canvas.hold_sync():
+            canvas.picked = -1
             canvas.levels = levels
             canvas.meta = meaning | {
                 "steps": len(record.spikes),
@@ -106,17 +108,19 @@ def heatmap_explorer(net=None, digits=None, *, encode=None):
         for ax, order in zip(figure.subplots(1, 4, sharey=True), ORDERS[:4], strict=True):
             low, high = (share * net.neuron["threshold"] for share in COLOURS)
             rows = ordered(record, order).membrane.T.numpy()
-            ax.imshow(rows, aspect="auto", cmap="cividis", interpolation="nearest", vmin=low, vmax=high)
-            ax.set(title=f"by {order}", xlabel="time step")
+            picture = ax.imshow(rows, aspect="auto", cmap="cividis", interpolation="nearest", vmin=low, vmax=high)
+            ax.set(title=f"by {order}", xlabel="time step", ylabel="neuron" if order == "number" else "rank")
+        bar = ax.inset_axes((1.03, 0, 0.05, 1))
+        figure.colorbar(picture, cax=bar, label="membrane U", extend="both")
         return figure
 
     return InBrowser(
         canvas,
         controls,
         strip=strip,
-        sentence=f"The membranes of one layer for a {digits.labels[0]}, one row a neuron: in order of their numbers, "
-        "of their highest membrane, of their first spike and of their firing rate. Sorted, the few that matter stand "
-        "on top.",
+        sentence=f"The membranes of layer {shown + 1} for a {digits.labels[0]}, one row a neuron: in order of their "
+        "numbers, of their highest membrane, of their first spike and of their firing rate. Sorted, those that fire "
+        f"stand on top. Yellow is {COLOURS[1]} thresholds or more, dark blue {COLOURS[0]} or less.",
     )
 
 

@@ -84,6 +84,34 @@ def test_zoom_and_scroll_by_keys_and_pointer(load):
     page.wait_for_function("(before) => document.querySelector('canvas').toDataURL() !== before", arg=before)
 
 
+def test_a_click_or_enter_picks_the_neuron_and_a_drag_does_not(load):
+    _, data = example(shape=(4, 14, 14))
+    page = load("heatmap", data)
+    page.evaluate(
+        """(data) => {
+            const place = document.getElementById("place");
+            place.replaceChildren();
+            window.seen = [];
+            module.mount(place, data, (neuron) => seen.push(neuron));
+        }""",
+        data,
+    )
+    page.focus("canvas")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.evaluate("seen") == [1]
+    before = page.evaluate("document.querySelector('canvas').toDataURL()")
+    box = page.locator("canvas").bounding_box()
+    page.mouse.click(box["x"] + 300, box["y"] + 150)
+    picked = page.evaluate("seen")
+    assert len(picked) == 2 and told(page).startswith(f"neuron {picked[1]} ")
+    assert page.evaluate("document.querySelector('canvas').toDataURL()") != before  # it is marked
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 90)
+    page.mouse.up()
+    assert page.evaluate("seen") == picked
+
+
 def test_the_largest_layer_is_drawn_within_50_milliseconds(load):
     _, data = example(steps=100, shape=(64, 7, 7))
     page = load("heatmap", data)
