@@ -170,6 +170,21 @@ def test_03_3_right(accepted, answer):
         (lambda counts: (top(counts).sum(-1) == 1).sum(), "the digits that have one winner"),
         (lambda counts: (top(counts).sum(-1) > 1).double().mean(), "this is a share"),
         (lambda counts: ((counts == counts.max(0).values).sum(0) > 1).sum(), "the highest count of each class"),
+        (lambda counts: (top(counts).sum(-1) > 2).sum(), "two may share one too"),
+        (lambda counts: (top(counts).sum(-1) - 1).sum(), "the classes beside the winner"),
+        (lambda counts: top(counts).sum(-1)[top(counts).sum(-1) > 1].sum(), "the classes that share one"),
+        (len, "counts all digits"),
+        (lambda counts: (top(counts).sum(-1) >= 1).sum(), "counts all digits"),
+        (lambda counts: (~counts.any(-1)).sum(), "for which nobody has fired; others"),
+        (lambda counts: (counts.topk(2).values.diff(dim=-1) >= -1).sum(), "close races too"),
+        (lambda counts: 100 * (top(counts).sum(-1) > 1).double().mean(), "in per cent"),
+        (lambda counts: (counts == counts.max()).sum(-1).gt(1).sum(), "of all digits together"),
+        (lambda counts: (counts == counts.min(-1, keepdim=True).values).sum(-1).gt(1).sum(), "the lowest count"),
+        # what is none of these slips is called none of them, though in one case it may give the same number
+        (lambda counts: (counts.mode(-1).values == counts.max(-1).values).sum(), "^ties among .*: yours"),
+        (lambda counts: top(counts).sum(-1)[:-1].gt(1).sum(), "^ties among .*: yours"),
+        (lambda counts: (counts[:, 0] == counts[:, 1]).sum(), "^ties among .*: yours"),
+        (lambda counts: (top(counts).sum(-1) > 1).any(), "should be one number, got a?.*bool"),
         (lambda counts: counts[99], "your function raised IndexError.*line"),
         (lambda counts, top: 3, r"should take 1 argument: \(counts\)"),
         (7, "wanted a function, got int"),
@@ -332,10 +347,10 @@ def test_03_5_right(accepted, answer):
         (part(judge, steps=5), "shown 5 steps of a digit, wanted are 50"),
         (part(judge, encode=encoding.direct), "grey values, not spikes"),
         (lambda net, digits: training.accuracy(net, digits, lambda images: images[None]), "grey values, not spikes"),
-        (part(judge, readout=lambda record: record.membrane.sum(0)), "membranes in place of votes"),
-        (part(judge_by_batches, readout=lambda record: record.membrane.mean(0)), "membranes in place of votes"),
+        (part(judge, readout=lambda record: record.membrane.sum(0)), "membranes give in place of votes"),
+        (part(judge_by_batches, readout=lambda record: record.membrane.mean(0)), "membranes give in place of votes"),
         (lambda net, digits: 100 * judge(net, digits), "in per cent"),
-        (lambda net, digits: 1 - judge(net, digits), "that it reads wrongly"),
+        (lambda net, digits: 1 - judge(net, digits), "that it gets wrong"),
         (lambda net, digits: judge(net, digits) * len(digits.labels), "divide by the number of digits"),
         (lambda net, digits: judge_from_scratch(net, digits.first(50)), "the first digits alone"),
         (lambda net, digits: net(digits.images), "your function raised"),
@@ -350,12 +365,13 @@ def test_03_5_wrong(refused, answer, words):
 def test_03_5_needs_no_network_that_can_be_watched(refused):
     """Steps, encoding and readout show in the result too, where the neurons are written out anew."""
 
-    def alone(steps=50, spikes=True, readout="spikes"):
+    def alone(steps=50, spikes=True, readout="spikes", last=False, share=lambda right: right.mean()):
         def answer(net, digits):
             twin = networks.SNN(*net.layers, **net.neuron)
             images = digits.pixels
             record = twin(poisson(images, steps) if spikes else encoding.direct(images, steps))[-1]
-            return (getattr(record, readout).sum(0).argmax(-1) == digits.labels).double().mean()
+            found = getattr(record, readout)
+            return share(((found[-1] if last else found.sum(0)).argmax(-1) == digits.labels).double())
 
         return answer
 
@@ -363,6 +379,14 @@ def test_03_5_needs_no_network_that_can_be_watched(refused):
     refused(
         "03.5",
         alone(spikes=False),
-        "a network that forgets at once, 101 digits: this is what grey values give in place of spikes",
+        "this is what grey values give in place of spikes",
     )
-    refused("03.5", alone(readout="membrane"), "membranes in place of votes")
+    refused("03.5", alone(readout="membrane"), "membranes give in place of votes")
+    refused("03.5", alone(last=True), "the last step alone")
+    refused("03.5", alone(share=lambda right: right[:50].mean()), "the first digits alone")
+    refused("03.5", alone(share=lambda right: right.split(100)[-1].mean()), "the last digits alone")
+    refused("03.5", alone(share=lambda right: np.mean([part.mean() for part in right.split(100)])), "shares of batches")
+    refused("03.5", alone(share=lambda right: np.mean([part.mean() for part in right.split(500)])), "shares of batches")
+    # none of the slips: no reason is better than another slip's
+    refused("03.5", alone(share=lambda right: right.split(100)[-1].sum() / len(right)), "^the bundled network.*: yours")
+    refused("03.5", alone(share=lambda right: 0.98), "^the bundled network.*: yours 0.98")

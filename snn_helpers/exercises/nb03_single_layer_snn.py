@@ -1,11 +1,8 @@
-"""Exercises of notebook 03."""
+"""Exercises of notebook 03; those about votes and accuracy are in nb03_votes."""
 
 import torch
 
-from snn_helpers import data, weights
-from snn_helpers.encoding import poisson
-from snn_helpers.exercises.core import NotYet, alike, call, close, exercise, number, numbers, recognise, same, whole
-from snn_helpers.exercises.watched import Watched
+from snn_helpers.exercises.core import NotYet, call, close, exercise, numbers, recognise, same, whole
 from snn_helpers.neurons import lif
 
 
@@ -72,42 +69,6 @@ def letters(answer):
     recognise(blind, 25 / 26**2, slips, what="best common rate", tolerance=1e-3)
     close(blind, 25 / 26**2, what="best common rate", tolerance=1e-3, decimals=4)
     return "1/C is silence; a loss just below it is a network that fires, and says the same of every picture."
-
-
-@exercise(
-    "03.3",
-    "counts.max(-1) gives the highest count of each digit. How many classes reach it?",
-    "compare counts with counts.max(-1, keepdim=True).values and add up over the classes.",
-    "((counts == counts.max(-1, keepdim=True).values).sum(-1) > 1).sum()",
-)
-def ties(answer):
-    generator = torch.Generator().manual_seed(3)
-    for digits, classes, top in (53, 7, 3), (31, 5, 4), (211, 10, 40), (11, 11, 3):
-        counts = torch.randint(0, top, (digits, classes), generator=generator).float()
-        counts[:2], counts[2, :3] = 0, top  # nobody has fired; three in first place
-        first = counts == counts.max(-1, keepdim=True).values
-        wanted = (first.sum(-1) > 1).sum().item()
-        got = call(answer, counts=counts)
-        each = (first.sum(-1) > 1, torch.where(first.sum(-1) > 1, first.sum(-1), 0), first.sum(-1))
-        if any(alike(got, value) for value in each):
-            raise NotYet("your function returns one value a digit; wanted is how many digits end in a tie: one number.")
-        anywhere = sum(len(row.unique()) < len(row) for row in counts)
-        slips = {
-            "this counts equal counts anywhere; only a tie for first place makes the vote ambiguous.": anywhere,
-            "this counts first places that two classes share; three may share one too.": (first.sum(-1) == 2).sum(),
-            "this leaves out the digits for which nobody has fired: there, all classes tie with 0 spikes.": (
-                (first.sum(-1) > 1) & counts.any(-1)
-            ).sum(),
-            "this counts the classes in first place; wanted is the number of digits.": first.sum(),
-            "this counts the digits that have one winner; wanted are the others.": digits - wanted,
-            "this is a share; wanted is the number of digits.": wanted / digits,
-            "this takes the highest count of each class; wanted is that of each digit. Counts are [N, C].": (
-                (counts == counts.max(0).values).sum(0) > 1
-            ).sum(),
-        }
-        recognise(got, wanted, slips)
-        same(got, wanted, what=f"ties among {digits} digits, {classes} classes with up to {int(counts.max())} spikes")
-    return "argmax settles each tie in favour of the smaller digit, silently: with few steps that is many digits."
 
 
 @exercise(
@@ -178,82 +139,3 @@ def _read(batches, weight, beta, *, membrane=False, votes=False, cut="membrane",
             count = fired if last else count + fired
         answers.append(count.argmax(-1))
     return torch.cat(answers)
-
-
-@exercise(
-    "03.5",
-    "go through data.batches(digits, 500), encode, ask the network, count the spikes, compare with the labels.",
-    "net(encoding.poisson(images, 50))[-1] is the output's Record; losses.spike_count adds up its spikes.",
-    "right += (counts.argmax(-1) == labels).sum().item() for every batch; in the end right / len(digits.labels).",
-    seconds=15,  # three networks, 50 steps, and one digit at a time is a right way too
-)
-def judged_accuracy(answer):
-    shares = {}
-    for name, (net, digits) in _networks().items():
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(5)
-            counts, membranes = _readouts(net, digits)
-            net.seen.clear()
-            got = call(answer, net=net, digits=digits)
-        net.check_shown(50, len(digits.labels))
-        right = (counts.argmax(-1) == digits.labels).double()
-        wanted = right.mean().item()
-        slips = {
-            "this is in per cent; wanted is a share between 0 and 1.": 100 * wanted,
-            "this is how many it reads rightly; divide by the number of digits.": wanted * len(right),
-            "this is the share that it reads wrongly.": 1 - wanted,
-            "this is the share of the first digits alone; take all batches.": right[:50].mean(),
-            "this is what grey values give in place of spikes, or membranes in place of votes.": (
-                (membranes.argmax(-1) == digits.labels).double().mean()
-            ),
-            "this is what you get with a few steps; wanted are 50.": (
-                (_readouts(net, digits, 5)[0].argmax(-1) == digits.labels).double().mean()
-            ),
-        }
-        what = f"{name}, {len(right):,} digits"
-        # shares, of random spikes: what counts is the difference, so all are moved to 1 and above
-        slips = {reason: 1 + value for reason, value in slips.items()}
-        recognise(1 + number(got, what), 1 + wanted, slips, what=what, tolerance=0.015)
-        same(got, wanted, what=what, tolerance=0.025)
-        shares[name] = number(got)
-    recorded = weights.recorded("single-layer", "fast")[0]
-    return (
-        f"{shares['the bundled network']:.1%} of the first 503 of MNIST's test digits with the bundled weights; the "
-        f"run that trained them says {recorded['test_accuracy']:.1%} of all {recorded['test_images']:,}."
-    )
-
-
-def _networks():
-    """The bundled network, one that needs ten steps to fire at all, and one whose neurons forget at once."""
-    weight, test = (
-        weights.trained("single-layer", "fast").layers[0][1].weight.detach(),
-        data.mnist(train=False, root=data.BUNDLED),
-    )
-    bundled = Watched(weight, beta=0.5, reset="zero")
-    slow = Watched(weight / 20, beta=0.98)
-    # class c lights one strong pixel of its own and three weak ones of class c + 1: which of the two neurons fires more
-    # is decided by the spikes; the grey values, or the membranes, say c + 1
-    forgetful, images, classes = torch.zeros(10, 784), torch.zeros(10, 784), torch.arange(10)
-    forgetful[classes, classes], images[classes, classes] = 1.1, 179
-    for i in 1, 2, 3:
-        forgetful[(classes + 1) % 10, 10 * i + classes], images[classes, 10 * i + classes] = 0.49, 179
-    label = torch.arange(101) % 10
-    codes = data.Digits(images[label].view(-1, 28, 28).byte(), (label + 4 * (torch.arange(101) >= 60)) % 10, "")
-    return {
-        "the bundled network": (bundled, _wrong_last(bundled, test.first(503))),
-        "a slow network": (slow, _wrong_last(slow, test.first(151))),
-        "a network that forgets at once": (Watched(forgetful, beta=0.0, reset="zero"), codes),
-    }
-
-
-def _wrong_last(net, digits):
-    """The same digits, those that the network misreads at the end: the first batch alone looks better than it is."""
-    order = (_readouts(net, digits)[0].argmax(-1) != digits.labels).byte().argsort(stable=True)
-    return data.Digits(digits.images[order], digits.labels[order], digits.source)
-
-
-def _readouts(net, digits, steps=50):
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(6)
-        record = net(poisson(digits.pixels, steps))[-1]
-    return record.spikes.sum(0), record.membrane.sum(0)
