@@ -61,9 +61,12 @@ def test_the_headline_is_what_the_network_does(net, images, digit, row, column):
     without = run(net, images[digit], silenced=pixel)[1].sum(0)
     votes, weight = fired.sum(0).numpy(), net.layers[0][1].weight[digit, pixel].item()
     assert f"pixel ({row}, {column}), brightness {images[digit][row, column] / 255:.2f}" in panel.headline.value
-    assert f"{spikes[:, pixel].sum():.0f} spikes in 50 steps, each {weight:+.2f} for" in panel.headline.value
-    assert f"gets {votes[digit]:.0f} votes, {without[digit]:.0f} without this pixel" in panel.headline.value
-    assert re.search(rf"the answer is {votes.argmax()}, without it {without.argmax()}<", panel.headline.value)
+    assert (
+        f"{spikes[:, pixel].sum():.0f} spikes in 50 steps, each {weight:+.2f} for neuron {digit}:"
+        in panel.headline.value
+    )
+    assert f": {votes[digit]:.0f} votes, {without[digit]:.0f} without this pixel" in panel.headline.value
+    assert re.search(rf"answer {votes.argmax()}, without it {without.argmax()}<", panel.headline.value)
     (lines,), (own,), (diamonds,) = (getattr(panel.axes["votes"], kind) for kind in ("collections", "patches", "lines"))
     assert {int(end[1]): end[0] for _, end in lines.get_segments()} | {digit: own.get_width()} == dict(enumerate(votes))
     assert own.get_y() + own.get_height() / 2 == pytest.approx(digit)

@@ -153,8 +153,8 @@ def journey_explorer(steps=50):
         ax.set(xticks=[], ylabel="part of U")
         return (
             f"pixel ({row}, {column}), brightness {images[digit][row, column] / 255:.2f}: {train.sum():.0f} spikes in "
-            f"{steps} steps, each {w[digit]:+.2f} for neuron {digit}, which gets {votes[digit]:.0f} votes, "
-            f"{without[digit]:.0f} without this pixel; the answer is {votes.argmax()}, without it {without.argmax()}"
+            f"{steps} steps, each {w[digit]:+.2f} for neuron {digit}: {votes[digit]:.0f} votes, {without[digit]:.0f} "
+            f"without this pixel; answer {votes.argmax()}, without it {without.argmax()}"
         )
 
     def strip():
