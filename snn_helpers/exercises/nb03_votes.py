@@ -97,6 +97,10 @@ def judged_accuracy(answer):
             net.check_shown(50, len(digits.labels))
         right = [_right(*case) for case in cases.values()]
         wanted = [float(one.mean()) for one in right]
+        if all(value in (0, 1) for value in got):
+            raise NotYet("this is 0 or 1 for all three: was the share rounded, or were only a few digits looked at?")
+        if len(set(got)) == 1:
+            raise NotYet("the same share for three different networks: does it run each, on all of its digits?")
         if not all(map(_near, got, wanted)):
             for reason, slip in _SHARES.items():
                 values = [float(slip(one, *case)) for one, case in zip(right, cases.values(), strict=True)]
@@ -133,7 +137,6 @@ _SHARES = {
     "this is in per cent; wanted is a share between 0 and 1.": lambda right, *_: 100 * right.mean(),
     "this is how many digits it recognises; divide by the number of digits.": lambda right, *_: right.sum(),
     "this is the share that it gets wrong.": lambda right, *_: 1 - right.mean(),
-    "this is 0 or 1: the share was rounded, or divided without a remainder.": lambda right, *_: right.mean().round(),
     "this is the share of the first digits alone; take all batches.": lambda right, *_: right[:50].mean(),
     "this is the share of the last digits alone; keep count over all batches.": lambda right, *_: right[
         -(len(right) % 100 or 100) :
@@ -161,12 +164,12 @@ def _networks():
     )
     bundled = Watched(weight, beta=0.5, reset="zero")
     slow = Watched(weight / 20, beta=0.98)
-    # class c lights a bright pixel of its own, three of class c + 1 and five of class c + 2. By spikes it is c; grey
+    # class c lights a bright pixel of its own, three of class c + 1 and seven of class c + 2. By spikes it is c; grey
     # values drive both others above the threshold, and say c + 1, the first of them; the highest membrane is of c + 2
     forgetful, images, classes = torch.zeros(10, 784), torch.zeros(10, 784), torch.arange(10)
     forgetful[classes, classes], images[classes, classes] = 1.1, 229
-    for i in range(1, 9):
-        forgetful[(classes + (1 if i < 4 else 2)) % 10, 10 * i + classes] = 0.49 if i < 4 else 0.33
+    for i in range(1, 11):
+        forgetful[(classes + (1 if i < 4 else 2)) % 10, 10 * i + classes] = 0.478 if i < 4 else 0.24
         images[classes, 10 * i + classes] = 179
     label = torch.arange(101) % 10
     other = torch.tensor([0] * 60 + [1] * 25 + [2] * 16)
