@@ -179,8 +179,8 @@ WRONG_NUMBERS = {
         ((math.sqrt(7) - 1) / 2, "this is beta"),
         (1 - (math.sqrt(7) - 1) / 2, "the share that leaks"),
         (-1 / math.log(0.6), "for a current that never stops"),  # the formula of the heatmap above
-        (-1 / math.log(0.6933), "four steps of current; here there are three"),
-        (14.93, "a leak before the first input too"),
+        (2.7099, "four steps of current; here there are three"),
+        (10.8005, "a leak before the first input too"),
         (2 / (3 - math.sqrt(7)), "Euler's beta"),
         (1.2785, "for a threshold of 1"),
         (-1 / math.log10((math.sqrt(7) - 1) / 2), "base 10"),

@@ -1,17 +1,21 @@
-"""Notebook 02: its four explorers, held to computations of their own."""
+"""Notebook 02: its explorers and its game, held to computations of their own."""
 
 import math
 import re
+import statistics
 
 import pytest
 import torch
 
 from snn_helpers import widgets
-from snn_helpers.conventions import PRESETS, simulate
+from snn_helpers.conventions import PRESETS, SWITCHES, simulate
 from snn_helpers.neurons import beta_from_tau, lif
-from snn_helpers.widgets.neuron import charge, hidden_neuron
+from snn_helpers.widgets import conventions
+from snn_helpers.widgets.conventions import SIZE, TAU
+from snn_helpers.widgets.mystery import KINDS, STEPS, Game, Neuron, hidden_neuron, question, respond, score
+from snn_helpers.widgets.neuron import TAUS, WIRINGS, charge, landscape
 
-EXPLORERS = ["lif_explorer", "euler_explorer", "mystery_explorer", "convention_explorer"]
+EXPLORERS = ["lif_explorer", "euler_explorer", "landscape_explorer", "mystery_explorer", "convention_explorer"]
 
 
 def headline(panel, **values):
@@ -30,8 +34,10 @@ def test_the_strip_and_its_sentence(name, good_strip):
     good_strip(getattr(widgets, name)())
 
 
-def test_the_playground_is_linked_to_its_controls_and_starts_where_they_do():
-    explorer = widgets.lif_explorer()
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_playground_is_linked_to_its_controls_and_starts_where_they_do(plain):
+    explorer = widgets.lif_explorer(plain=plain)
+    assert explorer.canvas.plain == plain
     found = {link.target[1]: link.source for link in explorer.links if link.target[0] is explorer.canvas}
     assert set(found) == set(explorer.controls)
     for name, (control, trait) in found.items():
@@ -57,29 +63,159 @@ def test_euler_says_what_will_become_of_it(dt, fate):
         with pytest.raises(ValueError, match="Euler's step needs dt <= tau"):
             beta_from_tau(10.0, dt, method="euler")
     error = float(re.search(r"largest error ([\d.e+]+)", text)[1])
-    steps = range(int(60 / dt) + 1)
+    steps = range(int(max(60, 10 * dt) / dt) + 1)
     assert error == pytest.approx(max(abs(math.exp(-n * dt / 10) - (1 - dt / 10) ** n) for n in steps), rel=5e-3)
 
 
-@pytest.mark.parametrize("number", range(1, 10))
-def test_a_hidden_neuron_can_be_found_and_is_only_found_within_ten_per_cent(number):
-    tau, threshold = hidden_neuron(number)
-    assert (tau, threshold) == hidden_neuron(number) and 4 <= tau <= 30 and 0.6 <= threshold <= 1.8
+# ---- the landscape
+
+
+@pytest.mark.parametrize("wiring, gain", [("current per step", lambda b: 1), ("physical current", lambda b: 1 - b)])
+def test_the_landscape_is_the_neuron_row_by_row(wiring, gain):
+    membranes, spikes = landscape("tau", wiring, 0.2, steps=97)
+    same = 1 / gain(math.exp(-0.1))  # of one effect at tau = 10
+    for row in (0, 11, 27, 58, 87):
+        beta = beta_from_tau(TAUS[row].item())
+        record = lif(torch.full((97,), 0.2 * same * gain(beta)), beta=beta)
+        assert torch.equal(record.spikes, spikes[:, row])
+        torch.testing.assert_close(record.membrane, membranes[:, row], rtol=0, atol=1e-5)
+
+
+def test_tau_works_one_way_in_one_wiring_and_the_other_way_in_the_other():
+    per_step, physical = (landscape("tau", wiring, 0.2, steps=400)[1].sum(0) for wiring in WIRINGS)
+    assert (per_step.diff() >= -1).all() and per_step[-1] > 2 * per_step[12]
+    firing = physical[TAUS >= 1]
+    assert (firing.diff() <= 1).all() and physical[-1] < physical[12] / 2
+    tenth = (TAUS - 10).abs().argmin()
+    assert TAUS[tenth] == 10 and torch.equal(*(landscape("tau", w, 0.2)[1][:, tenth] for w in WIRINGS))
+
+
+def test_the_landscape_says_where_it_falls_silent():
+    panel = widgets.landscape_explorer()
+    for size in (0.15, 0.2, 0.4):
+        edge = -1 / math.log(1 - size)
+        assert f"silent up to tau = {edge:.2f}" in headline(panel, size=size)
+        for factor, fires in (0.999, False), (1.001, True):
+            record = lif(torch.full((20_000,), size).double(), beta=beta_from_tau(factor * edge))
+            assert record.spikes.any().item() == fires
+    text = headline(panel, rows="threshold", size=0.2)
+    last, theory = map(float, re.search(r"last that fires: ([\d.]+), in theory ([\d.]+)", text).groups())
+    assert theory == pytest.approx(0.2 / (1 - math.exp(-0.1)), abs=0.005) and theory - 0.05 < last <= theory
+
+
+# ---- the mystery neuron
+
+
+def test_a_hidden_neuron_rests_and_is_the_series_neuron_without_a_rest():
+    current = question("constant", 0.4) + 0.3 * torch.rand(200, generator=torch.Generator().manual_seed(1))
+    record = lif(current, beta=beta_from_tau(7.0), threshold=1.1, reset="zero")
+    got = respond(Neuron(7.0, 1.1, 0), current)
+    assert torch.equal(got.spikes, record.spikes)
+    torch.testing.assert_close(got.membrane, record.membrane, rtol=0, atol=1e-5)
+    gaps = respond(Neuron(10.0, 1.0, 4), question("constant", 0.4)).spikes.nonzero()[:, 0].diff()
+    assert set(gaps.tolist()) == {7}, "three steps of charging and four of rest, as in exercise 02.5"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_question_grows_with_its_size(kind):
+    one = question(kind, 1.0)
+    assert one.max() == 1 and one.min() >= 0 and torch.equal(question(kind, 2.0), 2 * one) and one.shape == (STEPS,)
+
+
+def test_it_answers_eight_questions_and_the_noise_is_drawn_anew():
+    game = Game()
+    for n in range(10):
+        assert game.left(3) == max(0, 8 - n)
+        game.ask(3, "constant", 0.5)
+    answers = [spikes for _, _, spikes in game.asked[3]]
+    assert len(answers) == 8 and len({tuple(spikes.tolist()) for spikes in answers}) > 1
+    again = Game()
+    again.ask(3, "constant", 0.5)
+    assert torch.equal(again.asked[3][0][2], answers[0]), "the same game for everybody"
+    assert game.left(4) == 8
+
+
+def test_one_answer_after_a_question_and_no_more():
+    game, hidden, wrong = Game(), hidden_neuron(2), Neuron(2.0, 0.4, 8)
+    game.answer(2, wrong)
+    assert 2 not in game.scores, "nothing was asked"
+    game.ask(2, "constant", 0.5)
+    game.answer(2, hidden)
+    game.answer(2, wrong)
+    assert game.scores == {2: (hidden, 100)}
+    game.ask(2, "constant", 0.5)
+    assert game.left(2) == 7, "it is over"
+
+
+@pytest.mark.parametrize(
+    "yours, left, points",
+    [
+        (Neuron(10.0, 1.0, 3), 7, 100),
+        (Neuron(10.0, 1.0, 3), 0, 90),
+        (Neuron(12.5, 1.0, 3), 0, 70),
+        (Neuron(10.0, 0.75, 3), 0, 75),
+        (Neuron(10.0, 1.0, 1), 0, 80),
+        (Neuron(16.0, 2.0, 8), 0, 0),
+    ],
+)
+def test_the_score(yours, left, points):
+    assert score(Neuron(10.0, 1.0, 3), yours, left) == points
+
+
+def test_hidden_neurons_are_where_the_notebook_says_and_differ():
+    hidden = [hidden_neuron(number) for number in range(1, 51)]
+    assert hidden == [hidden_neuron(number) for number in range(1, 51)] and len(set(hidden)) == 50
+    assert all(4 <= tau <= 30 and 0.6 <= threshold <= 1.8 and 0 <= rest <= 6 for tau, threshold, rest in hidden)
+    assert {rest for _, _, rest in hidden} == set(range(7))
+
+
+def by_intervals(number):
+    """From constant currents alone, as the notebook hints: an interval less the first time is the rest."""
+    game = Game()
+    for size in (2.0, 1.0, 0.7, 0.5, 0.4, 0.3, 0.2):
+        game.ask(number, "constant", size)
+    asked = [(float(current[0]), spikes.nonzero()[:, 0]) for _, current, spikes in game.asked[number]]
+    asked = [(size, at[0].item() + 1, at.diff().double().mean().item()) for size, at in asked if len(at) > 1]
+    rest = round(statistics.median(gap - first for _, first, gap in asked))
+
+    def off(neuron):
+        return sum((gap - rest - reach(size, *neuron)) ** 2 for size, _, gap in asked)
+
+    grid = [(t / 4, h / 50) for t in range(12, 140) for h in range(25, 95)]
+    return Neuron(*min(grid, key=off), rest), game.left(number)
+
+
+def reach(size, tau, threshold):
+    """Steps to the threshold from rest, not rounded; the end of the scale where it is never reached."""
+    part = 1 - threshold * (1 - math.exp(-1 / tau)) / size
+    return 0.5 - tau * math.log(part) if part > 0 else 99.0
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 23])
+def test_it_can_be_found_from_what_it_answers(number):
+    yours, left = by_intervals(number)
+    assert score(hidden_neuron(number), yours, left) >= 70, (yours, hidden_neuron(number))
+
+
+def test_the_game_gives_nothing_away_before_the_answer():
     panel = widgets.mystery_explorer()
-    near = dict(tau=round(2 * tau) / 2, threshold=round(50 * threshold) / 50)
-    assert f"FOUND: tau {tau:g}, threshold {threshold:g}" in headline(panel, number=number, **near)
-    assert "FOUND" not in headline(panel, tau=min(40.0, near["tau"] * 1.2))
-    assert "FOUND" not in headline(panel, tau=near["tau"], threshold=near["threshold"] * 0.85)
-    assert f"{threshold:g}" not in re.sub(r"\d+ spikes.*differ", "", panel.headline.value), "it gives the answer away"
+    send, done = panel.buttons
+    assert done.disabled and not send.disabled
+    hidden = hidden_neuron(1)
+    for name, value in zip(("tau", "threshold", "rest"), hidden, strict=True):
+        panel.controls[name].value = value
+    assert "points" not in panel.headline.value and "8 of 8 questions left" in panel.headline.value
+    before = panel.image.value
+    send.click()
+    assert "7 of 8" in panel.headline.value and panel.image.value != before and not done.disabled
+    done.click()
+    assert f"100 of 100 points: tau {hidden.tau:g} (you said {hidden.tau:g})" in panel.headline.value
+    assert send.disabled and done.disabled
+    panel.controls["number"].value = 2
+    assert "8 of 8" in panel.headline.value and not send.disabled
 
 
-def test_the_two_experiments_that_the_notebook_hints_at_find_it():
-    tau, threshold = hidden_neuron(1)
-    sizes = torch.arange(201) / 100  # the slider's positions, all at once
-    spikes = lif(sizes.expand(400, -1), beta=beta_from_tau(tau), threshold=threshold).spikes
-    at_once, at_all = sizes[spikes[0] > 0].min().item(), sizes[spikes.any(0)].min().item()
-    assert at_once == pytest.approx(threshold, abs=0.011)
-    assert -1 / math.log(1 - at_all / at_once) == pytest.approx(tau, rel=0.1)
+# ---- the switchboard
 
 
 def test_the_switchboard_counts_the_steps_that_differ():
@@ -90,6 +226,37 @@ def test_the_switchboard_counts_the_steps_that_differ():
     a, b = (simulate(torch.full((60,), 1.5), PRESETS[name], tau=5.0).spikes for name in ("snnTorch", "SpikingJelly"))
     assert f"snnTorch {a.sum():.0f} spikes, SpikingJelly {b.sum():.0f} · {(a != b).sum()} of 60 steps differ" in text
     assert (a != b).any()
+
+
+def flips(base, current, tau):
+    """How many steps differ from ``base`` when one switch is flipped, a switch at a time."""
+    usual = simulate(current, base, tau=tau).spikes
+    for switch, options in SWITCHES.items():
+        other = next(option for option in options if option != getattr(base, switch))
+        yield switch, int((simulate(current, base._replace(**{switch: other}), tau=tau).spikes != usual).sum())
+
+
+def test_the_switchboard_starts_where_no_membrane_sits_on_an_edge():
+    panel = widgets.convention_explorer()
+    assert panel.values() == dict.fromkeys(SWITCHES) | {
+        "preset": "snnTorch",
+        "kind": "Poisson",
+        "size": SIZE,
+        "tau": TAU,
+    }
+    current = conventions._current("Poisson", SIZE)
+    for row in PRESETS.values():
+        start = dict(flips(row, current, TAU))
+        count = simulate(current, row, tau=TAU).spikes.sum()
+        for factor in (0.98, 0.99, 1.01, 1.02):
+            assert simulate(factor * current, row, tau=TAU).spikes.sum() == count > 0
+            if row == PRESETS["snnTorch"]:
+                assert dict(flips(row, factor * current, TAU)) == start
+    for switch, wanted in flips(PRESETS["snnTorch"], current, TAU):
+        for name in SWITCHES:
+            panel.controls[name].value = None
+        other = next(option for option in SWITCHES[switch] if option != getattr(PRESETS["snnTorch"], switch))
+        assert f"{wanted} of 60 steps differ" in headline(panel, **{switch: other})
 
 
 def test_a_flipped_switch_turns_one_library_into_another():

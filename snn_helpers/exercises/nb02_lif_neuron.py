@@ -16,7 +16,9 @@ from snn_helpers.exercises.limit import OutOfTime, within
 from snn_helpers.neurons import beta_from_tau, lif
 
 ENDLESS = 10**15  # steps: no loop gets there, no array holds them
-AT_ALL = dict(current=0.25, threshold=1.5)
+# so slow a leak that after so many steps it is still on its way: a loop that stops early is seen
+SLOW = dict(n=10**8, current=1e-7, beta=1 - 2.0**-24, start=3.0)
+THREE = dict(current=0.6, threshold=1.5, steps=3)
 PAIR = dict(weight=0.6, window=5)
 RESTING = dict(tau=10.0, current=0.4, rest=4)
 
@@ -61,42 +63,70 @@ def closed_form(answer):
         slips = {f"this is what you get with {slip}.": value for slip, value in slips.items()}
         recognise(got, u, slips, what=what, tolerance=1e-5)
         close(got, u, what=what, tolerance=1e-5)
+    late = _far(answer, "10^15", n=ENDLESS, current=0.2, beta=0.5, start=3.0)
+    close(late, 0.4, what="U[10^15] for I = 0.2 and beta = 0.5", tolerance=1e-5)
+    late = number(_far(answer, "10^8", **SLOW))
+    n, current, beta, start = SLOW.values()
+    end = current / (1 - beta)
+    share = (late - end) / (start - end)
+    steps = math.log(share) / math.log(beta) if 0 < share <= 1 else math.inf
+    if steps < 0.9 * n and abs(steps - round(steps)) < 0.05:
+        raise NotYet(
+            f"right up to 31 steps; with n = 10^8 and a beta next to 1 this is the membrane after {round(steps):,} "
+            "steps: a loop cut short. A formula needs none."
+        )
+    close(late, end + (start - end) * beta**n, what="U[10^8] for a beta next to 1", tolerance=1e-5)
+    return "thirty-one steps of a loop in one line, and a million billion of them in no more time."
+
+
+def _far(answer, name, **case):
+    """The answer for so many steps that no loop gets there."""
     try:
-        late = within(1.5, lambda: call(answer, n=ENDLESS, current=0.2, beta=0.5, start=3.0))
+        return within(1.5, lambda: call(answer, **case))
     except OutOfTime:
         raise NotYet(
-            "right, but with n = 10^15 it does not end: a loop over the steps. A formula needs none."
+            f"right, but with n = {name} it does not end: a loop over the steps. A formula needs none."
         ) from None
     except NotYet as reason:
-        raise NotYet(f"right up to 31 steps; with n = 10^15: {reason}") from None
-    close(late, 0.4, what="U[10^15] for I = 0.2 and beta = 0.5", tolerance=1e-5)
-    return "thirty-one steps of a loop in one line, and a million billion of them in no more time."
+        raise NotYet(f"right up to 31 steps; with n = {name}: {reason}") from None
 
 
 @exercise(
     "02.3",
-    "under a constant current the membrane settles at I / (1 - beta). It fires only if that is above the threshold.",
-    "set 0.25 / (1 - beta) equal to 1.5 and solve for beta; then beta = exp(-1/tau) for tau.",
-    "beta = 1 - 0.25 / 1.5, and tau = -1 / math.log(beta).",
+    "after three steps the membrane is I + beta I + beta^2 I. It fires only if that is above the threshold.",
+    "0.6 (1 + beta + beta^2) = 1.5 is a quadratic equation for beta; then beta = exp(-1/tau) for tau.",
+    "beta = (math.sqrt(7) - 1) / 2, and tau = -1 / math.log(beta).",
 )
 def smallest_tau(answer):
-    current, threshold = AT_ALL.values()
-    beta = 1 - current / threshold
+    current, threshold, steps = THREE.values()
+    beta = _beta(threshold / current, range(steps))
     wanted = -1 / math.log(beta)
     slips = {
         "this is beta; asked is the tau that makes it": beta,
         "this is the share that leaks, 1 - beta": 1 - beta,
-        "this is 1 / (1 - beta), the answer for Euler's beta. Take the exact one, exp(-1/tau)": threshold / current,
-        "this is the answer for a threshold of 1; here it is 1.5": -1 / math.log(1 - current),
+        "this is for a current that never stops; here it flows for three steps": -1 / math.log(1 - current / threshold),
+        "this is for four steps of current; here there are three": -1 / math.log(_beta(threshold / current, range(4))),
+        "this is with a leak before the first input too: the last of the three has not leaked when U is compared": -1
+        / math.log(_beta(threshold / current, range(1, 4))),
+        "this is 1 / (1 - beta), the answer for Euler's beta. Take the exact one, exp(-1/tau)": 1 / (1 - beta),
+        "this is the answer for a threshold of 1; here it is 1.5": -1 / math.log(_beta(1 / current, range(steps))),
         "this is with the logarithm to base 10; beta is a power of e": -1 / math.log10(beta),
         "this is with the logarithm to base 2; beta is a power of e": -1 / math.log2(beta),
         "this is the logarithm itself, 1/tau": -math.log(beta),
-        "this takes 0.25/1.5 for beta; it is what leaks, 1 - beta": -1 / math.log(current / threshold),
     }
     slips = {f"{why}.": value for why, value in slips.items()}
     recognise(answer, wanted, slips, tolerance=1e-3)
     close(answer, wanted, what="tau", tolerance=1e-3, decimals=1, unit=" steps")
-    return f"with a tau shorter than {wanted:.2f} it settles under the threshold, and never fires."
+    return f"with a tau of {wanted:.2f} or less too much of the first two steps is gone when the third arrives."
+
+
+def _beta(total, powers):
+    """The beta in [0, 1] for which the sum of these powers of it is ``total``."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(middle**k for k in powers) < total else (low, middle)
+    return low
 
 
 @exercise(

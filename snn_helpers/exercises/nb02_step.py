@@ -1,5 +1,9 @@
 """Exercise 02.1: one step of the neuron, with another reset."""
 
+import functools
+import inspect
+from types import CodeType
+
 import torch
 
 from snn_helpers.exercises.core import NotYet, alike, call, exercise, kind_of, recognise, same
@@ -46,7 +50,48 @@ def step(answer):
         }
         recognise(got[0], wanted[0], {why: value.float() for why, value in spikes.items()})
         same(got[0], wanted[0], what="the spikes", tolerance=0, first="position")
+    if helper := _ready_made(answer):
+        raise NotYet(f"the numbers are right, but `{helper}` has computed them. Write its two lines yourself.")
     return "the same spikes and the same membrane as the series' own neuron, on arrays of any shape."
+
+
+# neurons that somebody else has written: of this package, snnTorch, SpikingJelly and Norse
+READY_MADE = {"lif_step", "lif", "lif_piece", "LIF", "simulate", "Leaky", "LIFNode", "LIFBoxCell"}
+
+
+def _ready_made(function, deep=4):
+    """The name of a ready-made neuron that a function names, or one of the learner's functions that it names; or ""."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if _is_ready_made(function):
+        return function.__name__
+    function = function if hasattr(function, "__code__") else type(function).__call__
+    if not deep or not hasattr(function, "__code__"):
+        return ""
+    known = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    for name in _names(function.__code__):
+        value = known.get(name)
+        if value is None and name in READY_MADE:  # an attribute, or imported inside
+            return name
+        if _is_ready_made(value):
+            return value.__name__
+        if inspect.isfunction(value) and value is not function and (found := _ready_made(value, deep - 1)):
+            return found
+    return ""
+
+
+def _is_ready_made(value):
+    package = (getattr(value, "__module__", None) or "").split(".")[0]
+    written = package in ("snn_helpers", "snntorch", "spikingjelly", "norse")
+    return written and getattr(value, "__name__", "") in READY_MADE
+
+
+def _names(code):
+    yield from (*code.co_names, *code.co_freevars)
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _names(part)
 
 
 def _steps_with_a_slip(current, membrane, beta, threshold):

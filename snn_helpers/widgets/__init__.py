@@ -13,7 +13,8 @@ from snn_helpers.widgets.gradients import gradient_flow_explorer, surrogate_expl
 from snn_helpers.widgets.hidden import disagreement_explorer, hidden_explorer, robustness_explorer
 from snn_helpers.widgets.inside import heatmap_explorer
 from snn_helpers.widgets.live import LiveHistory, LiveTemplates
-from snn_helpers.widgets.neuron import euler_explorer, lif_explorer, mystery_explorer
+from snn_helpers.widgets.mystery import mystery_explorer
+from snn_helpers.widgets.neuron import euler_explorer, landscape_explorer, lif_explorer
 from snn_helpers.widgets.panel import Panel
 from snn_helpers.widgets.surface import percentile_explorer, recorded_rules, rules_explorer
 
@@ -39,6 +40,7 @@ __all__ = [
     "hello_explorer",
     "hidden_explorer",
     "journey_explorer",
+    "landscape_explorer",
     "layer_diagram",
     "lif_explorer",
     "mystery_explorer",

@@ -1,4 +1,4 @@
-"""Explorers of notebook 02: the neuron as a playground, Euler against exact, and a neuron that hides."""
+"""Explorers of notebook 02: the neuron as a playground, its landscape over tau, Euler's step against the exact one."""
 
 import math
 
@@ -10,9 +10,10 @@ import traitlets
 
 from snn_helpers import plots
 from snn_helpers.neurons import beta_from_tau, lif
-from snn_helpers.widgets.panel import InBrowser, Panel, choice, module, slider
+from snn_helpers.widgets.panel import InBrowser, Panel, choice, module, round_limits, slider
 
 STEPS = 100
+WIRINGS = ["current per step", "physical current"]
 
 
 class Playground(anywidget.AnyWidget):
@@ -22,6 +23,8 @@ class Playground(anywidget.AnyWidget):
     """
 
     _esm = module("playground")
+    plain = traitlets.Bool(False).tag(sync=True)
+    wiring = traitlets.Int(0).tag(sync=True)
     kind = traitlets.Int(0).tag(sync=True)
     size = traitlets.Float(0.2).tag(sync=True)
     tau = traitlets.Float(10.0).tag(sync=True)
@@ -32,29 +35,40 @@ class Playground(anywidget.AnyWidget):
     seed = traitlets.Int(0).tag(sync=True)
 
 
-def lif_explorer():
-    """The playground: an input, a neuron, its membrane and its spikes; the headline compares with the closed form."""
+def lif_explorer(plain=False):
+    """The playground: an input, a neuron, its membrane and its spikes; the headline compares with the closed form.
+
+    plain : time in steps, a current per step, no f-I curve: for a reader who has met none of the other things yet
+    """
     controls = {
+        "wiring": choice("wiring", WIRINGS),
         "kind": choice("input", ["constant", "pulse", "Poisson", "two spikes"]),
-        "size": slider("current I", 0.2, 0.0, 2.0, 0.01),
-        "tau": slider("tau", 10.0, 1.0, 50.0, 0.5, unit="ms"),
+        "size": slider("current I", 0.2, 0.0, 2.0 if plain else 3.0, 0.01),
+        "tau": slider("tau", 10.0, 1.0, 50.0, 0.5, unit="steps" if plain else "ms"),
         "threshold": slider("threshold", 1.0, 0.1, 3.0, 0.05),
         "reset": choice("reset", ["subtract", "zero", "none"]),
         "dt": slider("step dt", 1.0, 0.1, 5.0, 0.1, unit="ms"),
         "method": choice("decay", ["exact", "euler"]),
         "seed": slider("seed (Poisson)", 0, 0, 9, 1),
     }
+    if plain:
+        controls = {name: control for name, control in controls.items() if name not in ("wiring", "dt", "method")}
+        sentence = (
+            "One neuron under a current of 0.2 per step, at four values of tau: at tau = 2 the membrane settles under "
+            "the threshold and the neuron is silent; with a slower leak the same current per step fires it more often."
+        )
+        return InBrowser(Playground(plain=True), controls, strip=_strip_plain, sentence=sentence)
     return InBrowser(
         Playground(),
         controls,
         strip=_strip_lif,
-        sentence="One neuron under one constant current, at four values of tau: at tau = 2 the membrane settles under "
-        "the threshold and the neuron is silent; the longer its memory, the sooner it reaches the threshold and the "
-        "more often it fires.",
+        sentence="The first 50 ms of a neuron with tau = 10 ms, in steps of 2 ms and of 0.25 ms. Under a physical "
+        "current of 1.5 the rate in the finer steps is nearer to that of the circuit; of 0.2 per step eight times as "
+        "much flows in when the steps are an eighth as long, and the rate grows with it.",
     )
 
 
-def _strip_lif():
+def _strip_plain():
     figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
     current = torch.full((STEPS,), 0.2)
     for ax, tau in zip(axes, (2.0, 5.0, 10.0, 40.0), strict=True):
@@ -62,6 +76,97 @@ def _strip_lif():
         plots.membrane(record, ax)
         ax.set(title=f"tau = {tau:g}: {record.spikes.sum():.0f} spikes", ylabel="")
     axes[0].set_ylabel("membrane U")
+    return figure
+
+
+def rate(size, tau, dt, wiring, span=1000.0):
+    """Spikes a second of one neuron (threshold 1, reset by subtraction) under a constant current, and its Record."""
+    beta = beta_from_tau(tau, dt)
+    gain = 1 if wiring == WIRINGS[0] else 1 - beta
+    record = lif(gain * torch.full((round(span / dt),), size), beta=beta)
+    return record.spikes.sum().item() / span * 1000, record
+
+
+def _strip_lif():
+    figure, axes = plt.subplots(1, 4, figsize=(9.5, 2.3), sharey=True)
+    for ax, (wiring, dt) in zip(axes, [(w, dt) for w in WIRINGS[::-1] for dt in (2.0, 0.25)], strict=True):
+        hertz, record = rate(1.5 if wiring == WIRINGS[1] else 0.2, 10.0, dt, wiring)
+        time = np.arange(len(record.membrane)) * dt
+        ax.plot(time, record.membrane, **plots.LINES["membrane"])
+        ax.axhline(1, **plots.LINES["threshold"])
+        fired = time[record.spikes > 0]
+        ax.plot(fired, np.full(len(fired), 1.5), "|", color="black", markersize=9)
+        ax.set(xlim=(-1, 50), ylim=(-0.15, 1.7), xlabel="time [ms]")
+        ax.set_title(f"{wiring},\ndt = {dt:g} ms: {hertz:.0f} Hz")
+    axes[0].set_ylabel("membrane U")
+    return figure
+
+
+# ---- the landscape: one row a tau, or a threshold
+
+TAUS, THRESHOLDS, SAME = torch.linspace(1, 30, 88), torch.linspace(0.8, 2.4, 89), 10.0
+
+
+def landscape(rows, wiring, size, steps=60):
+    """(membranes, spikes), each [steps, rows], under one current: of neurons with other taus, or other thresholds.
+
+    A physical current is chosen so that the neuron of tau = 10 does the same in both wirings.
+    """
+    taus = TAUS if rows == "tau" else torch.full((len(THRESHOLDS),), SAME)
+    thresholds = torch.ones(len(taus)) if rows == "tau" else THRESHOLDS
+    betas = torch.exp(-1 / taus)
+    gain = torch.ones(len(taus)) if wiring == WIRINGS[0] else (1 - betas) / (1 - math.exp(-1 / SAME))
+    record = lif((size * gain).expand(steps, -1), beta=betas, threshold=thresholds)
+    return record.membrane / thresholds, record.spikes
+
+
+def landscape_explorer():
+    """The membranes of 88 neurons under one current: over tau or over the threshold, in both wirings."""
+    controls = {
+        "wiring": choice("wiring", WIRINGS),
+        "size": slider("current I per step", 0.2, 0.1, 0.6, 0.01),
+        "rows": choice("a row is a", ["tau", "threshold"]),
+    }
+    return Panel(
+        _draw_landscape,
+        controls,
+        strip=_strip_landscape,
+        sentence="Neurons under one current, row by row; outlined: spikes. With a current per step the stripes draw "
+        "together as tau grows; with a physical current, of the same effect at tau = 10, they draw apart. Bottom: the "
+        "spikes counted, and rows with a rising threshold, which fire ever less.",
+        size=(8, 3),
+    )
+
+
+def _draw_landscape(ax, wiring, size, rows):
+    membranes, spikes = landscape(rows, wiring, size)
+    values = TAUS if rows == "tau" else THRESHOLDS
+    plots.heatmap(membranes, ax, label="U / threshold", vmin=0, vmax=1.3, threshold=1.0)
+    marks = (1, 10, 20, 30) if rows == "tau" else (0.8, 1.2, 1.6, 2.0, 2.4)
+    at = [int((values - mark).abs().argmin()) for mark in marks]
+    ax.set(yticks=at, yticklabels=marks, ylabel="tau [steps]" if rows == "tau" else "threshold")
+    physical = size / (1 - math.exp(-1 / SAME))
+    what = f"{size:.2f} per step" if wiring == WIRINGS[0] else f"physical current {physical:.2f}"
+    if rows == "threshold":
+        edge = f"the last that fires: {values[spikes.any(0)].max():.2f}" if spikes.any() else "none fires"
+        return f"{what} · tau = 10 in every row, so both wirings are one · {edge}, in theory {physical:.2f}"
+    few, many = (int(spikes[:, (values - tau).abs().argmin()].sum()) for tau in (5, 30))
+    edge = f" · silent up to tau = {-1 / math.log(1 - size):.2f}" if wiring == WIRINGS[0] else ""
+    return f"{what} · spikes in 60 steps: {few} at tau = 5, {many} at tau = 30{edge}"
+
+
+def _strip_landscape():
+    figure, axes = plt.subplots(2, 2, figsize=(9.5, 4.6))
+    for ax, wiring in zip(axes[0], WIRINGS, strict=True):
+        _draw_landscape(ax, wiring, 0.2, "tau")
+        ax.set_title(wiring)
+    for wiring, name, mark in zip(WIRINGS, ("membrane", "other"), ("-", "--"), strict=True):
+        counts = landscape("tau", wiring, 0.2)[1].sum(0)
+        axes[1, 0].plot(TAUS, counts, mark, color=plots.COLORS[name], label=wiring)
+    axes[1, 0].set(xlabel="tau [steps]", ylabel="spikes in 60 steps", title="counted")
+    axes[1, 0].legend()
+    _draw_landscape(axes[1, 1], WIRINGS[0], 0.2, "threshold")
+    axes[1, 1].set_title("a rising threshold, tau = 10")
     return figure
 
 
@@ -89,25 +194,24 @@ def euler_explorer():
         layout=lambda figure: figure.subplots(),
         strip=_strip_euler,
         sentence="A membrane with tau = 10 ms charging, at four sizes of step: Euler's steps (circles) keep close to "
-        "the true curve while dt is small, run ahead of it at dt = tau / 2, overshoot past dt = tau, and grow without "
-        "end past 2 tau.",
+        "the true curve while dt is small, run ahead of it at dt = tau / 2, swing about it past dt = tau, and swing "
+        "ever farther past 2 tau.",
         size=(8, 3),
     )
 
 
 def _draw_euler(ax, tau, dt, label=True):
-    span = 60.0
+    span = max(60.0, 10 * dt)
     time = np.linspace(0, span, 200)
     exact, euler = charge(tau, dt, int(span / dt))
     at = np.arange(len(exact)) * dt
     ax.plot(time, 1 - np.exp(-time / tau), **plots.LINES["target"], label="true curve")
     ax.plot(at, exact, ".", color=plots.COLORS["membrane"], markersize=9, label="exact step")
     ax.plot(at, euler, "o-", color=plots.COLORS["other"], fillstyle="none", linewidth=1, label="Euler's step")
-    ax.set(
-        xlim=(-1, span + 1), ylim=(-1.1, 3.1) if dt > tau else (-0.05, 1.15), xlabel="time [ms]", ylabel="membrane U"
-    )
+    limits = (-0.05, 1.15) if dt <= tau else (-0.1, 2.1) if dt <= 2 * tau else round_limits(euler.min(), euler.max())
+    ax.set(xlim=(-span / 60, span + span / 60), ylim=limits, xlabel="time [ms]", ylabel="membrane U")
     if label:
-        ax.legend(loc="lower right")
+        ax.legend(loc="lower right" if dt <= 2 * tau else "lower left")
     x = dt / tau
     fate = (
         "it settles"
@@ -130,66 +234,4 @@ def _strip_euler():
         _draw_euler(ax, 10.0, dt, label=dt == 1)
         ax.set(title=f"dt = {dt:g} ms, dt / tau = {dt / 10:g}", ylabel="")
     axes[0].set_ylabel("membrane U")
-    return figure
-
-
-# ---- the mystery neuron
-
-
-def hidden_neuron(number):
-    """tau (4 to 30 steps) and threshold (0.6 to 1.8) of mystery neuron ``number``, always the same ones."""
-    a, b = torch.rand(2, generator=torch.Generator().manual_seed(100 + number)).tolist()
-    return round(4 * (30 / 4) ** a, 1), round(0.6 + 1.2 * b, 2)
-
-
-def mystery_explorer():
-    """A neuron whose tau and threshold are hidden: send it a current, see its spikes, match them."""
-    controls = {
-        "number": slider("hidden neuron", 1, 1, 9, 1),
-        "size": slider("your current I", 0.3, 0.0, 2.0, 0.01),
-        "tau": slider("your tau", 5.0, 2.0, 40.0, 0.5, unit="steps"),
-        "threshold": slider("your threshold", 1.0, 0.4, 2.0, 0.02),
-    }
-    return Panel(
-        _draw_mystery,
-        controls,
-        layout=lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[1, 2]),
-        strip=_strip_mystery,
-        sentence="The spikes of hidden neuron 1 under four constant currents: the stronger the current, the shorter "
-        "the intervals; the weakest does not reach it. From such trains alone, its tau and its threshold can be found.",
-        size=(8, 3.4),
-    )
-
-
-def _draw_mystery(axes, number, size, tau, threshold):
-    hidden = hidden_neuron(number)
-    current = torch.full((STEPS,), size)
-    theirs = lif(current, beta=beta_from_tau(hidden[0]), threshold=hidden[1])
-    yours = lif(current, beta=beta_from_tau(tau), threshold=threshold)
-    compare_trains(theirs.spikes, yours.spikes, axes[0], names=("hidden", "yours"))
-    plots.membrane(yours, axes[1], threshold=threshold)
-    axes[1].set_ylabel("your membrane U")
-    differ = int((theirs.spikes != yours.spikes).sum())
-    text = f"{theirs.spikes.sum():.0f} spikes, yours {yours.spikes.sum():.0f} · {differ} steps differ · "
-    if abs(tau - hidden[0]) <= 0.1 * hidden[0] and abs(threshold - hidden[1]) <= 0.1 * hidden[1]:
-        return text + f"FOUND: tau {hidden[0]:g}, threshold {hidden[1]:g}, both of yours within 10 %"
-    return text + ("not found: another current will tell these two apart" if not differ else "not found yet")
-
-
-def compare_trains(a, b, ax, names):
-    """Two spike trains [T] as two rows, and between them a cross at every step where they differ."""
-    differ = (a != b).nonzero()[:, 0]
-    ax.plot(differ, [1] * len(differ), "x", color=plots.COLORS["threshold"], markersize=4)
-    plots.raster(torch.stack([a, torch.zeros_like(a), b], 1), ax, markersize=11)
-    ax.set(yticks=[0, 1, 2], yticklabels=[names[0], "differ", names[1]], ylabel="", xlabel="")
-
-
-def _strip_mystery():
-    figure, axes = plt.subplots(4, 1, figsize=(8, 2.6), sharex=True)
-    tau, threshold = hidden_neuron(1)
-    for ax, size in zip(axes, (0.1, 0.3, 0.6, 1.2), strict=True):
-        spikes = lif(torch.full((STEPS,), size), beta=beta_from_tau(tau), threshold=threshold).spikes
-        plots.raster(spikes[:, None], ax, markersize=12)
-        ax.set(yticks=[0], yticklabels=[f"I = {size:g}"], ylabel="", xlabel="")
-    axes[-1].set_xlabel("time step")
     return figure

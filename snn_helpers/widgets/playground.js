@@ -1,16 +1,18 @@
 // The LIF playground: one neuron, simulated where it is drawn. `simulate` is snn_helpers.neurons.lif, in the same
 // 32-bit steps and the same order, so that spikes are the same and membranes agree to the last bit.
 
-const STEPS = 100;
-const POISSON_RATE = 0.3; // input spikes a step
+const SPAN = 100; // ms; in the plain playground a step is 1 ms, and called a step
+const POISSON_RATE = 0.3; // input spikes a ms
 const INPUTS = ["constant", "pulse", "Poisson", "two spikes"];
+const WIRINGS = ["current per step", "physical current"];
 const RESETS = ["subtract", "zero", "none"];
 const METHODS = ["exact", "euler"];
 
 // What a reader may set, with range and step; the same table makes the controls of a page without a kernel.
 export const CONTROLS = {
+  wiring: { label: "wiring", options: WIRINGS, value: "current per step" },
   kind: { label: "input", options: INPUTS, value: "constant" },
-  size: { label: "current I", min: 0, max: 2, step: 0.01, value: 0.2 },
+  size: { label: "current I", min: 0, max: 3, step: 0.01, value: 0.2 },
   tau: { label: "tau [ms]", min: 1, max: 50, step: 0.5, value: 10 },
   threshold: { label: "threshold", min: 0.1, max: 3, step: 0.05, value: 1 },
   reset: { label: "reset", options: RESETS, value: "subtract" },
@@ -19,8 +21,17 @@ export const CONTROLS = {
   seed: { label: "seed (Poisson)", min: 0, max: 9, step: 1, value: 0 },
 };
 
+const isPhysical = (values) => values.wiring === "physical current";
+
 export function betaFromTau(tau, dt, method) {
   return method === "exact" ? Math.exp(-dt / tau) : 1 - dt / tau;
+}
+
+// The neuron of these values. `gain` is what the input is multiplied by: 1 for a current per step, 1 - beta for the
+// current that flows into the circuit.
+export function neuronOf(values) {
+  const beta = betaFromTau(values.tau, values.dt, values.method);
+  return { beta, gain: isPhysical(values) ? 1 - beta : 1, threshold: values.threshold, reset: values.reset };
 }
 
 // Random numbers in [0, 1) that a seed decides: Marsaglia's xorshift with 32 bits (doi 10.18637/jss.v008.i14).
@@ -34,25 +45,36 @@ function random(seed) {
   };
 }
 
-// The input current [STEPS]: the same at every step, a pulse, random spikes, or two spikes ten steps apart.
-export function inputCurrent(kind, size, seed) {
-  const current = new Float32Array(STEPS), draw = random(seed);
-  for (let t = 0; t < STEPS; t++) {
-    const on = { constant: true, pulse: t >= 20 && t < 60, Poisson: draw() < POISSON_RATE, "two spikes": t === 20 || t === 30 };
-    current[t] = on[kind] ? size : 0;
+// The input of SPAN ms, one value a step: the same all the time, a pulse, random spikes, or two spikes 10 ms apart. A
+// spike per step is one step of `size`, however long that is; a physical one is a current of `size` for 1 ms, whatever dt.
+export function inputCurrent(values) {
+  const { kind, size, seed, dt } = values, steps = Math.round(SPAN / dt);
+  const current = new Float32Array(steps), draw = random(seed);
+  const arrivals = { "two spikes": [20, 30], Poisson: [...Array(SPAN).keys()].filter(() => draw() < POISSON_RATE) }[kind];
+  if (!arrivals) return current.map((_, t) => (kind === "constant" || (middle(t, dt) > 20 && middle(t, dt) < 60) ? size : 0));
+  for (const at of arrivals) {
+    const first = firstStep(at, dt);
+    if (!isPhysical(values)) current[Math.min(first, steps - 1)] += size;
+    else
+      for (let t = first; t < steps && t * dt < at + 1; t++)
+        current[t] += (size * Math.max(0, Math.min(at + 1, (t + 1) * dt) - Math.max(at, t * dt))) / dt;
   }
   return current;
 }
 
+const middle = (t, dt) => (t + 0.5) * dt;
+const firstStep = (time, dt) => Math.floor(time / dt + 1e-9); // the step that holds this time
+
 // U[t] = beta U[t-1] + I[t] - threshold S[t-1], or with reset "zero" beta U[t-1] (1 - S[t-1]) + I[t]; spikes above it.
-export function simulate(current, { beta, threshold, reset }) {
+// I[t] is the gain times the current.
+export function simulate(current, { beta, gain = 1, threshold, reset }) {
   const membrane = new Float32Array(current.length), spikes = new Uint8Array(current.length);
-  const round = Math.fround, leak = round(beta), theta = round(threshold);
+  const round = Math.fround, leak = round(beta), theta = round(threshold), scale = round(gain);
   let u = 0, s = 0;
   for (let t = 0; t < current.length; t++) {
     u = round(leak * u);
     if (reset === "zero" && s) u = 0;
-    u = round(u + current[t]);
+    u = round(u + round(scale * current[t]));
     if (reset === "subtract" && s) u = round(u - theta);
     s = u > theta ? 1 : 0;
     membrane[t] = u;
@@ -78,68 +100,86 @@ function times(spikes) {
   return found;
 }
 
-function neuronOf(values) {
-  return { beta: betaFromTau(values.tau, values.dt, values.method), threshold: values.threshold, reset: values.reset };
-}
+// The mean interval between spikes.
+const mean = (at, dt) => ((at.at(-1) - at[0]) / (at.length - 1)) * dt;
 
 // One line with the key numbers: what was counted, and what the closed form says.
-export function headline(values, spikes) {
-  const neuron = neuronOf(values), { beta, threshold, reset } = neuron;
+export function headline(values, spikes, plain = false) {
+  const neuron = neuronOf(values), { beta, gain, threshold, reset } = neuron, { dt, size, kind } = values;
   if (beta < 0) return `Euler's step is longer than tau: beta = ${beta.toFixed(2)} is below 0, no membrane does that`;
-  const at = times(spikes), rheobase = threshold * (1 - beta);
-  let text = `${at.length} spike${at.length === 1 ? "" : "s"} in ${STEPS} steps`;
-  if (at.length > 1) text += ` · mean interval ${((at.at(-1) - at[0]) / (at.length - 1)).toFixed(1)} steps`;
-  if (values.kind === "Poisson")
-    return `${text} · mean input ${(values.size * POISSON_RATE).toFixed(2)} against the ${rheobase.toFixed(3)} that a constant input needs`;
-  if (values.kind === "two spikes")
-    return `${text} · of the first input spike ${(values.size * beta ** 10).toFixed(3)} is left when the second comes`;
-  if (reset === "none" && values.size > rheobase) return `${text} · predicted: a spike at every step that ends above the threshold`;
-  const [low, high] = interval(values.size, neuron);
-  if (low === Infinity) return `${text} · predicted: none, the current must exceed ${rheobase.toFixed(3)}`;
-  return `${text} · predicted interval ${low === high ? low : `${low.toFixed(1)} to ${high}`}`;
+  const unit = plain ? "steps" : "ms", at = times(spikes), need = (threshold * (1 - beta)) / gain;
+  let text = `${at.length} spike${at.length === 1 ? "" : "s"} in ${SPAN} ${unit}`;
+  if (at.length > 1) text += ` · mean interval ${mean(at, dt).toFixed(1)} ${unit}${plain ? "" : ` = ${(1000 / mean(at, dt)).toFixed(0)} Hz`}`;
+  if (kind === "Poisson") {
+    const flow = size * POISSON_RATE * (isPhysical(values) ? 1 : dt);
+    return `${text} · mean input ${flow.toFixed(2)} against the ${need.toFixed(3)} that a constant input needs`;
+  }
+  if (kind === "two spikes") return `${text} · of the first input spike ${leftOfFirst(values, neuron).toFixed(3)} is left when the second comes`;
+  if (reset === "none" && size > need) return `${text} · predicted: a spike at every step that ends above the threshold`;
+  const [low, high] = interval(size * gain, neuron);
+  if (low === Infinity) return `${text} · predicted: none, the current must exceed ${need.toFixed(3)}`;
+  const say = (n) => (plain && Number.isInteger(n) ? n : (n * dt).toFixed(1));
+  text += ` · predicted ${say(low)}${low === high ? "" : ` to ${say(high)}`} ${unit}`;
+  return isPhysical(values) ? `${text}; in ever finer steps ${limitRate(values).toFixed(0)} Hz` : text;
 }
 
-// The f-I curve: spikes a step under constant currents, counted over 300 steps of the same neuron.
-function ratesOver(currents, neuron) {
-  return currents.map((size) => simulate(new Float32Array(300).fill(size), neuron).spikes.reduce((a, b) => a + b) / 300);
+// What the first of two input spikes has left in a membrane that cannot fire, at the step at which the second comes.
+function leftOfFirst(values, neuron) {
+  const current = inputCurrent(values), second = firstStep(30, values.dt);
+  return simulate(current, { ...neuron, threshold: Infinity, reset: "none" }).membrane[second - 1] * neuron.beta;
 }
 
-// The picture in `parent`; `get()` gives the values. Returns {update, remove}.
-export function playground(parent, get) {
+// Spikes a second of the circuit itself, without steps, under a constant current: 1 / (tau ln(I / (I - threshold))).
+export function limitRate({ size, tau, threshold }) {
+  return size > threshold ? 1000 / (tau * Math.log(size / (size - threshold))) : 0;
+}
+
+// The f-I curve: spikes a step under constant currents, counted over 300 ms of the same neuron, or 300 steps.
+function ratesOver(currents, neuron, dt) {
+  const steps = Math.max(300, Math.round(300 / dt));
+  return currents.map((size) => simulate(new Float32Array(steps).fill(size), neuron).spikes.reduce((a, b) => a + b) / steps);
+}
+
+// The picture in `parent`; `get()` gives the values; a plain one counts steps and has no f-I curve beside it. Returns
+// {update, remove}.
+export function playground(parent, get, plain = false) {
   const said = tag("div", parent, { "aria-live": "polite", style: "font-weight:600; margin:4px 0" });
   let state, step = null;
   const narrow = (width) => width < 620;
   const sheet = new Sheet(parent, {
     label: "The neuron step by step: arrow keys read the value at a step",
-    height: (width) => (narrow(width) ? 540 : 360),
+    height: (width) => (narrow(width) && !plain ? 540 : 360),
     draw: paint,
   });
   const read = tag("div", parent, { style: "min-height:1.4em; margin-top:6px; font-variant-numeric:tabular-nums" });
   const places = {};
 
   function paint(context, width, height, colors) {
-    const { values, current, record, rates } = state, small = narrow(width);
-    const column = small ? width - 70 : width * 0.68 - 62;
+    const { values, current } = state, small = narrow(width), { dt } = values;
+    const column = small || plain ? width - 70 : width * 0.68 - 62;
     const top = { left: 52, top: 14, width: column, height: 70 };
     const main = { left: 52, top: 122, width: column, height: 200 };
     const side = small
       ? { left: 52, top: 390, width: column, height: 110 }
       : { left: width * 0.68 + 60, top: 22, width: width * 0.32 - 76, height: 300 };
-    const span = [-1, STEPS], limit = Math.max(values.size, 0.5) * 1.2;
+    const span = [-1, SPAN], limit = Math.max(...current, 0.5) * 1.2, wide = Math.max(1, (column * dt) / SPAN - 1.5);
     let at = axes(context, top, colors, { x: span, y: [0, limit], ylabel: "current I", xticks: [] });
-    for (let t = 0; t < STEPS; t++)
-      if (current[t]) line(context, [[at.x(t), at.y(0)], [at.x(t), at.y(current[t])]], { color: colors.input, width: Math.max(1, column / STEPS - 1.5) });
+    current.forEach((size, t) => {
+      if (size) line(context, [[at.x(t * dt), at.y(0)], [at.x(t * dt), at.y(size)]], { color: colors.input, width: wide });
+    });
     at = drawMembrane(context, main, colors, span);
-    drawRates(context, side, colors, rates);
+    if (!plain) drawRates(context, side, colors);
     Object.assign(places, { at, left: main.left, right: main.left + column });
-    if (step !== null) line(context, [[at.x(step), top.top], [at.x(step), main.top + main.height]], { color: colors.faint, width: 1 });
+    if (step === null) return;
+    const x = at.x(step * dt);
+    line(context, [[x, top.top], [x, main.top + main.height]], { color: colors.faint, width: 1 });
   }
 
   function drawMembrane(context, box, colors, span) {
-    const { values, record, goal } = state, theta = values.threshold;
+    const { values, record, goal } = state, { dt, threshold: theta } = values;
     const ceiling = Math.max(1.25 * theta, ...record.membrane, goal <= 3 * theta ? goal : 0) * 1.12;
-    const floor = Math.min(0, ...record.membrane);
-    const at = axes(context, box, colors, { x: span, y: [floor, ceiling], xlabel: "time step", ylabel: "membrane U" });
+    const floor = Math.min(0, ...record.membrane), xlabel = plain ? "time step" : "time [ms]";
+    const at = axes(context, box, colors, { x: span, y: [floor, ceiling], xlabel, ylabel: "membrane U" });
     line(context, [[box.left, at.y(theta)], [box.left + box.width, at.y(theta)]], { color: colors.threshold, dash: [6, 4] });
     context.font = "12px system-ui, sans-serif";
     context.fillStyle = colors.threshold;
@@ -150,56 +190,65 @@ export function playground(parent, get) {
       context.fillStyle = colors.target;
       context.textAlign = "right";
       context.textBaseline = goal < theta ? "top" : "bottom"; // away from the threshold's own label
-      context.fillText("where it is heading: I / (1 - beta)", box.left + box.width, at.y(goal) + (goal < theta ? 3 : -2));
+      const where = isPhysical(values) ? "I" : "I / (1 - beta)";
+      context.fillText(`where it is heading: ${where}`, box.left + box.width, at.y(goal) + (goal < theta ? 3 : -2));
       context.textAlign = "left";
     }
-    const points = [];
-    record.membrane.forEach((u, t) => {
-      points.push([at.x(t), at.y(u)]);
-      if (record.spikes[t] && values.reset !== "none") points.push([at.x(t), at.y(values.reset === "zero" ? 0 : u - theta)]);
-    });
-    line(context, points, { color: colors.membrane });
-    for (const t of times(record.spikes)) line(context, [[at.x(t), box.top - 20], [at.x(t), box.top - 6]], { color: colors.ink, width: 2 });
+    // U before its reset, as plots.membrane draws it: it falls from the step of the spike to the next one
+    line(context, Array.from(record.membrane, (u, t) => [at.x(t * dt), at.y(u)]), { color: colors.membrane });
+    for (const t of times(record.spikes)) line(context, [[at.x(t * dt), box.top - 20], [at.x(t * dt), box.top - 6]], { color: colors.ink, width: 2 });
     return at;
   }
 
-  function drawRates(context, box, colors, { currents, rates, own }) {
-    const { values } = state;
+  // Per step: the share of steps with a spike. Physical: Hz, and in green the circuit without steps.
+  function drawRates(context, box, colors) {
+    const { values, rates: { currents, rates, own } } = state, hertz = 1000 / values.dt, physical = isPhysical(values);
+    const limit = currents.map((size) => limitRate({ ...values, size }));
+    const top = Math.max(20, ...rates.map((rate) => rate * hertz), limit.at(-1)) * 1.05;
     const at = axes(context, box, colors, {
-      x: [0, currents.at(-1)], y: [0, 1.05], xlabel: "constant current I", title: "spikes a step", yticks: [0, 0.5, 1],
+      x: [0, currents.at(-1)], y: [0, physical ? top : 1.05], xlabel: "constant current I",
+      title: physical ? "rate [Hz]; green: finest steps" : "spikes a step", yticks: physical ? undefined : [0, 0.5, 1],
     });
-    line(context, currents.map((size, i) => [at.x(size), at.y(rates[i])]), { color: colors.membrane });
+    const place = (size, rate) => [at.x(size), at.y(physical ? rate * hertz : rate)];
+    if (physical) line(context, currents.map((size, i) => [at.x(size), at.y(limit[i])]), { color: colors.target, dash: [8, 3, 2, 3], width: 1.2 });
+    line(context, currents.map((size, i) => place(size, rates[i])), { color: colors.membrane });
     context.fillStyle = colors.input;
     context.strokeStyle = colors.ink;
     context.beginPath();
-    context.arc(at.x(values.size), at.y(own), 5, 0, 7);
+    context.arc(...place(values.size, own), 5, 0, 7);
     context.fill();
     context.stroke();
   }
 
   function tell() {
-    const { current, record } = state, t = step ?? 0;
-    const text = `step ${t}: current ${current[t].toFixed(2)}, membrane ${record.membrane[t].toFixed(3)}, ${record.spikes[t] ? "a spike" : "no spike"}`;
-    for (const [name, value] of Object.entries({ valuemin: 0, valuemax: STEPS - 1, valuenow: t, valuetext: text })) sheet.canvas.setAttribute(`aria-${name}`, value);
+    const { values, current, record } = state, t = step ?? 0;
+    const when = plain ? `step ${t}` : `step ${t}, ${(t * values.dt).toFixed(1)} ms`;
+    const text = `${when}: current ${current[t].toFixed(2)}, membrane ${record.membrane[t].toFixed(3)}, ${record.spikes[t] ? "a spike" : "no spike"}`;
+    const range = { valuemin: 0, valuemax: current.length - 1, valuenow: t, valuetext: text };
+    for (const [name, value] of Object.entries(range)) sheet.canvas.setAttribute(`aria-${name}`, value);
     read.textContent = step === null ? "Point at a step, or use the arrow keys, to read its values." : text;
   }
 
   function update() {
-    const values = get(), neuron = neuronOf(values), current = inputCurrent(values.kind, values.size, values.seed);
-    const currents = Array.from({ length: 81 }, (_, i) => i / 40);
+    const values = get(), neuron = neuronOf(values), current = inputCurrent(values);
     const record = simulate(current, neuron);
-    const rates = { currents, rates: ratesOver(currents, neuron), own: ratesOver([values.size], neuron)[0] };
-    state = { values, current, record, rates, goal: values.size / (1 - neuron.beta) };
-    said.textContent = headline(values, record.spikes);
+    if (step !== null) step = Math.min(step, current.length - 1);
+    state = { values, current, record, goal: (values.size * neuron.gain) / (1 - neuron.beta) };
+    if (!plain) {
+      const currents = Array.from({ length: 81 }, (_, i) => (CONTROLS.size.max * i) / 80);
+      state.rates = { currents, rates: ratesOver(currents, neuron, values.dt), own: ratesOver([values.size], neuron, values.dt)[0] };
+    }
+    said.textContent = headline(values, record.spikes, plain);
     tell();
     sheet.paint();
   }
 
   cursor(sheet, {
-    count: () => STEPS,
+    count: () => state.current.length,
     toPlace: (x) => {
       if (!places.at || x < places.left || x > places.right) return null;
-      return Math.round(((x - places.left) / (places.right - places.left)) * (STEPS + 1) - 1);
+      const time = ((x - places.left) / (places.right - places.left)) * (SPAN + 1) - 1;
+      return Math.round(time / state.values.dt);
     },
     move: (to) => {
       step = to;
@@ -214,7 +263,7 @@ export function playground(parent, get) {
 // With a kernel: the values are the model's traits, which the notebook's own sliders are linked to in the browser.
 function render({ model, el }) {
   const value = (name) => CONTROLS[name].options?.[model.get(name)] ?? model.get(name);
-  const view = playground(el, () => Object.fromEntries(Object.keys(CONTROLS).map((name) => [name, value(name)])));
+  const view = playground(el, () => Object.fromEntries(Object.keys(CONTROLS).map((name) => [name, value(name)])), model.get("plain"));
   for (const name of Object.keys(CONTROLS)) model.on(`change:${name}`, view.update);
   return view.remove;
 }
