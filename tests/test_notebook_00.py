@@ -1,9 +1,12 @@
 """Notebook 00: from a pixel to a vote."""
 
+import io
 import re
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from snn_helpers import data, encoding, plots, weights, widgets
 from snn_helpers.widgets.basics import CLOSE, PixelPad, part_of_membrane
@@ -83,6 +86,17 @@ def test_every_digit_is_told_right_and_single_pixels_matter(net, images):
         assert votes.argmax() == digit and (second > 0.3 or digit == 1), digit
     without_its_bar = run(net, images[9], silenced=28 * 6 + 16)[1].sum(0)
     assert without_its_bar.argmax() == 4
+
+
+def test_a_picture_redrawn_in_part_is_the_whole_picture():
+    panel = widgets.journey_explorer()
+    for name, value in ("digit", 0), ("row", 27), ("column", 27), ("digit", 9), ("row", 5), ("column", 15):
+        panel.controls[name].value = value
+        shown, whole = (
+            np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+            for png in (panel.image.value, plots.png(panel.figure, live=True))
+        )
+        assert shown.shape == whole.shape and np.abs(shown - whole).max() <= 20, name
 
 
 def test_pad_and_controls_follow_each_other(images):
