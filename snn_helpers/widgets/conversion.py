@@ -47,8 +47,8 @@ def conversion_explorer(cnn=None, digits=None, *, steps=40):
     ``cnn`` is a network that ``conversion.to_snn`` takes (by default with the bundled weights), ``digits`` what it
     reads (by default the first 300 of MNIST's test digits, on which it was not trained).
     """
-    cnn, digits = cnn or weights.trained("cnn-to-snn", "fast"), digits or _first(300)
-    balanced = conversion.normalize(cnn, _training_images())
+    cnn, digits = cnn or weights.trained("cnn-to-snn", "fast"), digits or first_digits(300)
+    balanced = conversion.normalize(cnn, training_images())
     target = training.accuracy(cnn, digits, lambda images: images)
 
     @cache
@@ -69,9 +69,9 @@ def conversion_explorer(cnn=None, digits=None, *, steps=40):
     def strip():
         figure = Figure(figsize=(9.5, 2.8))
         accuracy, counts, _ = run("constant", "half the threshold")
-        for ax, step in zip(figure.subplots(1, 4), (1, 2, 5, steps), strict=True):
-            plots.confusion(counts[step - 1], ax)
-            ax.set(title=f"step {step}: {accuracy[step - 1]:.0%}", ylabel="digit" if step == 1 else "")
+        for ax, step in zip(figure.subplots(1, 4), (1, 2, min(5, steps), steps), strict=True):
+            chart(counts[step - 1], ax)
+            ax.set(title=f"step {step}: {accuracy[step - 1]:.1%}", ylabel="digit" if step == 1 else "")
         return figure
 
     return Panel(
@@ -94,8 +94,8 @@ def activation_explorer(cnn=None, digits=None, *, longest=100):
 
     ``cnn`` and ``digits`` as in ``conversion_explorer``; one digit at a time.
     """
-    cnn, digits = cnn or weights.trained("cnn-to-snn", "fast"), digits or _first(50)
-    balanced = conversion.normalize(cnn, _training_images())
+    cnn, digits = cnn or weights.trained("cnn-to-snn", "fast"), digits or first_digits(50)
+    balanced = conversion.normalize(cnn, training_images())
     blocks = conversion.to_snn(balanced).layers
 
     @lru_cache(maxsize=64)
@@ -173,8 +173,35 @@ def activation_explorer(cnn=None, digits=None, *, longest=100):
     )
 
 
+def step_curves(curves, target=None, *, low=0.0, title=""):
+    """The accuracy after each step, one line an entry of ``curves`` {name: [T]}, that of the CNN dash-dotted: a Figure.
+
+    low : where the vertical axis begins; what lies below is not seen
+    """
+    figure = Figure(figsize=(8, 3))
+    ax = figure.subplots()
+    for mark, (name, curve) in zip("oxs^.", curves.items(), strict=False):
+        ax.plot(range(1, len(curve) + 1), curve, label=name, marker=mark, markersize=3.5, linewidth=1)
+    if target is not None:
+        ax.axhline(target, **plots.LINES["target"], label="the CNN")
+    ax.set(xlabel="time step", ylabel="accuracy", ylim=(low, 1 + 0.02 * (1 - low)))
+    ax.set_title(title)
+    ax.legend(loc="lower right")
+    return figure
+
+
+def chart(counts, ax=None):
+    """A confusion chart with its row summary in numbers: of each digit, how many per cent were answered right."""
+    ax = plots.confusion(counts, ax)
+    column = len(counts) - 0.2
+    ax.text(column, -1, "right, %", fontsize=7, va="center")
+    for row, (right, total) in enumerate(zip(counts.diag().tolist(), counts.sum(1).tolist(), strict=True)):
+        ax.text(column, row, f"{100 * right / total:.1f}" if total else "-", fontsize=7, va="center")
+    return ax
+
+
 def _after_step(axes, counts, accuracy, target, step, steps):
-    plots.confusion(counts, axes["confusion"]).set_title(f"after step {step}")
+    chart(counts, axes["confusion"]).set_title(f"after step {step}")
     ax = axes["accuracy"]
     ax.plot(range(1, len(accuracy) + 1), accuracy, color=plots.COLORS["membrane"], marker=".", markersize=4)
     ax.axhline(target, **plots.LINES["target"])
@@ -187,9 +214,9 @@ def _two_axes(figure):
     return figure.subplot_mosaic([["confusion", "accuracy"]], width_ratios=(2, 3))
 
 
-def _first(count):
+def first_digits(count):
     return data.mnist(train=False, root=data.BUNDLED).first(count)
 
 
-def _training_images(count=500):
+def training_images(count=500):
     return data.pixels(data.mnist(train=True, root=data.BUNDLED).images[:count])
