@@ -72,7 +72,7 @@ def vote_explorer(net=None, digits=None, *, steps=50):
         ),
         strip=strip,
         sentence=f"Three of {shown} test digits on their way to a vote, one clear race and the two closest of all: "
-        "input spikes, the voltages of the ten output neurons (white marks are spikes), and their spike counts racing, "
+        "input spikes, the voltages U of the ten output neurons (white marks are spikes), their spike counts racing, "
         "the first two by name; the digit's own neuron is green.",
         size=(10, 2.8),
     )
@@ -100,7 +100,8 @@ def voltages(membrane, spikes, ax):
     """The output layer as a heatmap, [T, C] each, its spikes as white marks."""
     picture = ax.imshow(membrane.T.numpy(), aspect="auto", vmin=-3, vmax=3)
     bar = ax.inset_axes((1.02, 0, 0.035, 1))
-    ax.figure.colorbar(picture, cax=bar, label="membrane U", ticks=(-3, 0, 3), extend="both", extendfrac=0.03)
+    ax.figure.colorbar(picture, cax=bar, ticks=(-3, 0, 3), extend="both", extendfrac=0.03)
+    bar.set_title("U", fontsize=8)
     time, neuron = np.nonzero(spikes.numpy())
     ax.plot(time, neuron, "|", color="white", markersize=7)
     ax.set(yticks=range(10), xlabel="time step", ylabel="output neuron", title="voltages and spikes")
