@@ -84,12 +84,12 @@ def describe(convention):
 
 
 def _strip():
-    figure, axes = plt.subplots(4, 1, figsize=(8, 4), sharex=True)
+    figure, axes = plt.subplots(4, 1, figsize=(6.5, 3.2), sharex=True)
     current = _current("Poisson", SIZE)
     for ax, (name, convention) in zip(axes, PRESETS.items(), strict=True):
         record = simulate(current, convention, tau=TAU)
         plots.membrane(record, ax)
-        ax.set(xlabel="", ylabel="U", title=f"{name}: {record.spikes.sum():.0f} spikes ({describe(convention)})")
+        ax.set(xlabel="", ylabel="U", title=f"{name}: {record.spikes.sum():.0f} spikes")
     axes[-1].set_xlabel("time step")
     return figure
 

@@ -69,7 +69,7 @@ def lif_explorer(plain=False):
 
 
 def _strip_plain():
-    figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
+    figure, axes = plt.subplots(1, 4, figsize=(7.5, 1.8), sharey=True)
     current = torch.full((STEPS,), 0.2)
     for ax, tau in zip(axes, (2.0, 5.0, 10.0, 40.0), strict=True):
         record = lif(current, beta=beta_from_tau(tau))
@@ -88,7 +88,7 @@ def rate(size, tau, dt, wiring, span=1000.0):
 
 
 def _strip_lif():
-    figure, axes = plt.subplots(1, 4, figsize=(9.5, 2.3), sharey=True)
+    figure, axes = plt.subplots(1, 4, figsize=(7.8, 1.9), sharey=True)
     for ax, (wiring, dt) in zip(axes, [(w, dt) for w in WIRINGS[::-1] for dt in (2.0, 0.25)], strict=True):
         hertz, record = rate(1.5 if wiring == WIRINGS[1] else 0.2, 10.0, dt, wiring)
         time = np.arange(len(record.membrane)) * dt
@@ -156,7 +156,7 @@ def _draw_landscape(ax, wiring, size, rows):
 
 
 def _strip_landscape():
-    figure, axes = plt.subplots(2, 2, figsize=(9.5, 4.6))
+    figure, axes = plt.subplots(2, 2, figsize=(7, 3.2))
     for ax, wiring in zip(axes[0], WIRINGS, strict=True):
         _draw_landscape(ax, wiring, 0.2, "tau")
         ax.set_title(wiring)
@@ -229,7 +229,7 @@ def _draw_euler(ax, tau, dt, label=True):
 
 
 def _strip_euler():
-    figure, axes = plt.subplots(1, 4, figsize=(9.5, 2.3))
+    figure, axes = plt.subplots(1, 4, figsize=(8, 1.9))
     for ax, dt in zip(axes, (1.0, 5.0, 15.0, 22.0), strict=True):
         _draw_euler(ax, 10.0, dt, label=dt == 1)
         ax.set(title=f"dt = {dt:g} ms, dt / tau = {dt / 10:g}", ylabel="")

@@ -39,7 +39,7 @@ def membranes(records, *, columns=None, size=None, share=True, inputs=None):
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=size or (9, 1.4 * rows + 0.9),
+        figsize=size or (7.5, 1.1 * rows + 0.75),
         sharex=True,
         squeeze=False,
         height_ratios=[1, 2] if inputs else None,
@@ -74,7 +74,7 @@ def _same_height(axes):
 
 def two_halves(whole, forgot):
     """The membrane of one run, and of two that were cut apart in the middle and put one behind the other."""
-    ax = plt.subplots(figsize=(8, 2.6))[1]
+    ax = plt.subplots(figsize=(6.5, 2))[1]
     ax.plot(whole, **plots.LINES["target"], label="in one piece")
     ax.plot(forgot, **plots.LINES["membrane"], label="two pieces, state forgotten")
     ax.axvline(len(whole) / 2 - 0.5, color="0.7")
@@ -86,7 +86,7 @@ def two_halves(whole, forgot):
 
 def rates(currents, predicted, measured, rheobase):
     """Spikes a step against the current: predicted, and measured for {reset: rates}."""
-    figure, ax = plt.subplots(figsize=(7, 3))
+    figure, ax = plt.subplots(figsize=(6.5, 2.7))
     ax.plot(currents, predicted, **plots.LINES["target"], label="predicted (zero)")
     ax.plot(currents, measured["zero"], ".", color=plots.COLORS["membrane"], label="measured, zero")
     look = dict(color=plots.COLORS["other"], markersize=4)
@@ -99,7 +99,7 @@ def rates(currents, predicted, measured, rheobase):
 
 def flips(counts):
     """Bars: for each of {setting: {switch: steps whose spike differs}} one colour."""
-    figure, ax = plt.subplots(figsize=(7.5, 2.8))
+    figure, ax = plt.subplots(figsize=(7, 2.5))
     hatches, colours = ("", "//", ".."), (plots.COLORS["membrane"], plots.COLORS["input"], plots.COLORS["other"])
     for k, (setting, found) in enumerate(counts.items()):
         at = np.arange(len(found)) + 0.27 * (k - 1)
@@ -114,7 +114,7 @@ def flips(counts):
 
 def regularity(trains, spreads, steps=200):
     """Spikes of ten neurons under each of {name: spikes [T, N]}, and the spread of their intervals."""
-    figure, axes = plt.subplots(len(trains), 1, figsize=(8, 3), sharex=True)
+    figure, axes = plt.subplots(len(trains), 1, figsize=(7, 2.8), sharex=True)
     for ax, (name, spikes) in zip(axes, trains.items(), strict=True):
         plots.raster(spikes[:steps, :10], ax, markersize=6).set(xlabel="", ylabel="ten neurons", yticks=[])
         ax.set_title(f"{name}: {spikes.mean():.3f} spikes a step, CV of the intervals {spreads[name]:.2f}")
@@ -122,11 +122,11 @@ def regularity(trains, spreads, steps=200):
     return figure
 
 
-def tracking(pixel, membranes, error, steps=400):
-    """A changing pixel and what membranes of three taus make of its spikes; the error against tau for all of them."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 2.9), width_ratios=(2, 1))
-    shown = (min(membranes), min(error, key=error.get), max(membranes))
-    looks = (plots.COLORS["other"], 0.8), (plots.COLORS["membrane"], 1.8), (plots.COLORS["threshold"], 1.2)
+def tracking(pixel, membranes, error, steps=300):
+    """A changing pixel and what membranes of two taus make of its spikes; the error against tau for all of them."""
+    figure, axes = plt.subplots(1, 2, figsize=(7, 2.2), width_ratios=(2, 1))
+    shown = (min(error, key=error.get), max(membranes))
+    looks = (plots.COLORS["membrane"], 1.5), (plots.COLORS["threshold"], 1.5)
     for tau, (colour, width) in zip(shown, looks, strict=True):
         axes[0].plot(membranes[tau][:steps, 0], color=colour, linewidth=width, label=f"tau = {tau:g}")
     axes[0].plot(pixel[:steps], **plots.LINES["target"], label="the pixel")
