@@ -6,6 +6,7 @@ Nothing is executed and nothing is fetched: MathJax comes from a package, the ex
 import base64
 import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,9 @@ def copy_notebooks():
     for path in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
         book = json.loads(path.read_text(encoding="utf-8"))
         for cell in book["cells"]:
+            if cell["cell_type"] == "markdown":  # JupyterLab keeps a heading's capitals in its anchor, myst does not
+                text = "".join(cell["source"])
+                cell["source"] = re.sub(r"\]\(([^)\s]*\.ipynb#[^)\s]+)\)", lambda link: link[0].lower(), text)
             for output in cell.get("outputs", []):
                 if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                     cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
