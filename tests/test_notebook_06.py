@@ -3,15 +3,18 @@
 import base64
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import record_waking
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from snn_helpers import data, networks, neurons, plots, recipes, weights, widgets
+from snn_helpers import data, exercises, networks, neurons, plots, recipes, training, weights, widgets
 from snn_helpers.encoding import direct
+from snn_helpers.losses import ce_count_loss, ce_rate_loss
 from snn_helpers.widgets.convolutional import as_mnist, moved
 
 EXPLORERS = ["feature_map_explorer", "digit_explorer"]
@@ -477,68 +480,178 @@ def test_06_3_wants_two_numbers(refused, answer):
     refused("06.3", answer, "wanted 2 numbers in brackets")
 
 
-def bounds(share, images, batch_size):
-    judged = images - images % batch_size
-    return share * judged / images, (share * judged + images - judged) / images
+def priced(net, batches, encode, optimizer, price):
+    losses = []
+    for images, labels in batches:
+        records = net(encode(images))
+        loss = ce_count_loss(records[-1], labels) + price * sum(record.spikes.mean() for record in records)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
 
 
-def counted(share, images, batch_size):
-    """Batch by batch, as the loader does."""
-    judged = 0
-    while judged + batch_size <= images:
-        judged += batch_size
-    right = round(share * judged)
-    wrong = judged - right
-    return [right / images, 1 - wrong / images]
+def by_hand(net, batches, encode, optimizer, price):
+    """zero_grad at the end, the cross entropy and the rates written out, losses in an array."""
+    losses = torch.zeros(len(batches))
+    for i, (images, labels) in enumerate(batches):
+        *hidden, output = net(encode(images))
+        loss = F.cross_entropy(output.spikes.sum(0), labels)
+        for spikes, _ in [*hidden, output]:
+            loss = loss + price * spikes.sum() / spikes.numel()
+        loss.backward()
+        optimizer.step()
+        net.zero_grad()
+        losses[i] = loss.detach()
+    return losses.numpy()
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        bounds,
-        counted,
-        lambda *case: np.array(bounds(*case)),
-        lambda *case: torch.tensor(bounds(*case)),
-        lambda *case: torch.tensor(bounds(*case), dtype=torch.float64),
-        lambda share, n, b: (n // b * b * share / n, (n // b * b * share + n % b) / n),
-        lambda *case: tuple(map(np.float32, bounds(*case))),
-    ],
-)
+def in_two_backwards(net, batches, encode, optimizer, price):
+    """The price's gradient added to that of the loss, and tensors given back with their graph."""
+    losses = []
+    for images, labels in batches:
+        net.train()
+        optimizer.zero_grad(set_to_none=False)
+        records = net(encode(images))
+        loss = ce_count_loss(records[-1], labels)
+        cost = price * torch.stack([record.spikes.mean((0, 1, 2)) for record in records]).sum()
+        loss.backward(retain_graph=True)
+        cost.backward()
+        optimizer.step()
+        losses.append(loss + cost)
+    return losses
+
+
+@pytest.mark.parametrize("answer", [priced, by_hand, in_two_backwards, lambda *case: tuple(priced(*case))])
 def test_06_4_right_ways(accepted, answer):
-    accepted("06.4", answer, "of 53 images")
+    accepted("06.4", answer, "with spikes for free")
 
 
-def with_left(left):
-    def answer(share, n, b):
-        known = share * (n - left(n, b))
-        return known / n, (known + left(n, b)) / n
+def test_06_4_says_what_a_price_does(accepted):
+    charged, free = map(int, re.findall(r"(\d+)%", accepted("06.4", priced)))
+    assert 0 < charged < free - 3
+
+
+def with_cost(cost, returned=None):
+    """The right loop with another cost of the records."""
+
+    def answer(net, batches, encode, optimizer, price):
+        losses = []
+        for images, labels in batches:
+            records = net(encode(images))
+            loss = ce_count_loss(records[-1], labels) + price * cost(records)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append((loss if returned is None else returned(loss, price, records)).item())
+        return losses
 
     return answer
+
+
+def rates(records):
+    return [record.spikes.mean() for record in records]
+
+
+def with_order(*order):
+    """The right loss, the three calls in another order; "zero" may be left out."""
+
+    def answer(net, batches, encode, optimizer, price):
+        losses = []
+        for images, labels in batches:
+            records = net(encode(images))
+            loss = ce_count_loss(records[-1], labels) + price * sum(rates(records))
+            for what in order:
+                {"zero": optimizer.zero_grad, "back": loss.backward, "step": optimizer.step}[what]()
+            losses.append(loss.item())
+        return losses
+
+    return answer
+
+
+def first_batch(net, batches, *others):
+    return priced(net, batches[:1], *others)
+
+
+def return_in_the_loop(net, batches, encode, optimizer, price):
+    for batch in batches:
+        return priced(net, [batch], encode, optimizer, price)
+
+
+def of_the_rate_loss(net, batches, encode, optimizer, price):
+    for images, labels in batches:
+        records = net(encode(images))
+        loss = ce_rate_loss(records[-1], labels) + price * sum(rates(records))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return [0.0] * len(batches)
+
+
+def another_optimizer(net, batches, encode, optimizer, price):
+    return priced(net, batches, encode, torch.optim.SGD(net.parameters(), lr=0.01), price)
+
+
+def forgotten_losses(*case):
+    priced(*case)
+
+
+def not_encoded(net, batches, encode, optimizer, price):
+    return priced(net, batches, lambda images: images, optimizer, price)
 
 
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (lambda share, n, b: bounds(share, n, b)[::-1], "97.41% right, 10,000 .* 128: the lowest comes first"),
-        (lambda share, n, b: (share, share), "the reported share"),
-        (lambda share, n, b: (share - n % b / n, share), "for that of all images"),
-        (lambda share, n, b: (share - n % b / n, share + n % b / n), "the share is of fewer images"),
-        (lambda share, n, b: (share, share + n % b / (n - n % b)), "divides by the images that were judged"),
-        (lambda share, n, b: [100 * x for x in bounds(share, n, b)], "these are percent"),
-        (lambda share, n, b: [n * x for x in bounds(share, n, b)], "numbers of images"),
-        (with_left(lambda n, b: b - n % b), "the last batch lacks"),
-        (with_left(lambda n, b: b), "a whole batch is left out"),
-        (lambda share, n, b: (0, share + n % b / n), "lowest, highest"),
-        (lambda share, n, b: (bounds(share, n, b)[0] - n % b / n, bounds(share, n, b)[0] + n % b / n), "wrong already"),
-        (lambda share, n, b: (0.9725, 0.9741), "43|lowest, highest"),
-        (lambda share, n, b: n % b, "wanted 2 numbers in brackets"),
-        (lambda share, n, b: (share * (n - n % b) / (n // b * b), 1), "lowest, highest|divided|ZeroDivision"),
-        (lambda share, n: share, r"should take 3 arguments: \(share, images, batch_size\)"),
-        (16, "wanted a function"),
+        (with_cost(lambda records: 0 * rates(records)[0]), "as if spikes were free"),
+        (with_cost(lambda records: sum(rate.item() for rate in rates(records))), "as if spikes were free"),
+        (with_cost(lambda records: sum(rates(records)).detach()), "as if spikes were free"),
+        (with_cost(lambda records: -sum(rates(records))), "paid for, not charged"),
+        (with_cost(lambda records: rates(records)[-1]), "the output alone"),
+        (with_cost(lambda records: rates(records)[0]), "the first layer alone|pays nothing"),
+        (with_cost(lambda records: sum(rates(records)[:-1])), "the first layer alone|pays nothing"),
+        (with_cost(lambda records: sum(rates(records)[:2])), "the first two layers"),
+        (with_cost(lambda records: sum(rates(records)) / len(records)), "the mean of the layers' rates"),
+        (with_cost(lambda records: sum(r.spikes.sum() for r in records)), "spikes are added up here"),
+        (with_cost(lambda records: sum(r.spikes.sum(0).mean() for r in records)), "a count over the steps"),
+        (with_cost(lambda records: torch.cat([r.spikes.flatten() for r in records]).mean()), "large layers pay more"),
+        (with_cost(lambda records: sum(r.membrane.mean() for r in records)), "on the membranes"),
+        (with_cost(lambda records: sum(rate**2 for rate in rates(records))), "the weights end elsewhere"),
+        (
+            with_cost(lambda r: sum(rates(r)), returned=lambda loss, price, r: loss - price * sum(rates(r))),
+            "the losses that you return are without the price",
+        ),
+        (
+            with_cost(lambda r: sum(rates(r)), returned=lambda loss, price, r: 2 * loss),
+            "the loss of a batch first differs",
+        ),
+        (with_order("back", "step"), "gradients of earlier batches"),
+        (with_order("zero", "back"), "no weight has moved"),
+        (with_order("back", "zero", "step"), "no weight has moved"),
+        (with_order("step", "zero", "back"), "your function raised RuntimeError: .* modified by an inplace"),
+        (first_batch, "for the first batch only"),
+        (return_in_the_loop, "for the first batch only"),
+        (of_the_rate_loss, "with the rate loss"),
+        (another_optimizer, "the weights end elsewhere"),
+        (forgotten_losses, "ends without a `return`"),
+        (not_encoded, "your function raised"),
+        (lambda *case: priced(*case)[-1], "wanted one loss a batch"),
+        (lambda *case: priced(*case)[:-1], "wanted one loss a batch, 12 of them"),
+        (lambda *case: [math.nan for _ in priced(*case)], "the loss of a batch is NaN"),
+        (lambda net, batches: 0, r"should take 5 arguments: \(net, batches, encode, optimizer, price\)"),
+        (3.0, "wanted a function"),
     ],
 )
 def test_06_4_wrong_ways(refused, answer, words):
     refused("06.4", answer, words)
+
+
+def test_06_4_blank_is_not_attempted():
+    def blank(net, batches, encode, optimizer, price):
+        return ...
+
+    assert exercises.grade("06.4", blank).status == "not attempted"
 
 
 def leading(log, silent):
@@ -661,3 +774,65 @@ def test_a_small_drawing_is_made_20_pixels_and_put_in_the_middle():
 
 def test_nothing_drawn_is_black():
     assert not as_mnist(as_drawing(torch.zeros(112, 112))).any()
+
+
+RUN = widgets.waking_run()
+
+
+def test_the_recorded_start_is_silent_as_the_recorded_run_is():
+    """Fewer steps, the same first weights and digits: silent for about as long."""
+    log = weights.recorded("csnn", "reference")[RUN["seed"]]["history"]["batch_loss"]
+    silent = next(i for i, loss in enumerate(log) if abs(loss - math.log(10)) > 1e-3)
+    awake = [rates[-1] > 0 for rates in RUN["spikes"]].index(True)
+    assert [round(loss, 4) for loss in RUN["loss"][:awake]] == [2.3026] * awake
+    assert awake < len(RUN["loss"]) - 3 and abs(awake - silent) < 20
+
+
+def test_the_march_is_of_the_last_biases_alone():
+    opens = [max(row[:4]) > 1e-8 for row in RUN["gradient"]].index(True)
+    moved = RUN["moved"][opens - 1]
+    assert opens > 50 and moved[2] < 2e-3 and moved[3] == 0
+    assert max(moved[:2] + moved[4:6]) < 0.03 < 0.3 < min(moved[6:])
+
+
+def test_a_recording_is_what_the_loop_does():
+    recipe = replace(recipes.RECIPES["csnn"]["reference"], steps=5)
+    digits = data.mnist(train=True, root="bundled").first(300)
+    run = record_waking.record(recipe, digits, batches=2, seed=3)
+    torch.manual_seed(3)
+    net = recipe.network()
+    before = [p.detach().clone() for p in net.parameters()]
+    biases = [net.layers[3].bias.tolist()]
+
+    def look(history):
+        if len(history.loss) == 1:
+            biases.append(net.layers[3].bias.tolist())
+        if len(history.loss) == 2:
+            raise KeyboardInterrupt
+
+    adam = torch.optim.Adam(net.parameters(), lr=recipe.lr)
+    how = dict(epochs=1, batch_size=recipe.batch_size, seed=3, on_step=look)
+    log = training.fit(net, digits, recipe.input, recipe.loss, adam, **how).loss
+    assert run["loss"] == pytest.approx(log, rel=1e-4)
+    np.testing.assert_allclose(run["bias"], biases, rtol=1e-4)
+    moved = [(p - old).abs().max().item() for p, old in zip(net.parameters(), before, strict=True)]
+    np.testing.assert_allclose(run["moved"][-1], moved[::2] + moved[1::2], rtol=1e-3)
+    largest = [p.grad.abs().max().item() for p in net.parameters()]
+    np.testing.assert_allclose(run["gradient"][-1], largest[::2] + largest[1::2], rtol=1e-3, atol=1e-20)
+    assert {len(values) for values in run.values() if isinstance(values, list)} == {2}
+
+
+def test_the_waking_explorer_says_what_was_recorded():
+    panel = widgets.waking_explorer()
+    awake = [rates[-1] > 0 for rates in RUN["spikes"]].index(True)
+    assert "no output spike" in panel.headline.value and f"{RUN['loss'][0]:.4f}" in panel.headline.value
+    move(panel, batch=awake)
+    best = int(np.argmax(RUN["membrane"][awake]))
+    for words in f"batch {awake}:", f"{RUN['loss'][awake]:.4f}", f"output {best}", f"{RUN['bias'][awake][best]:.2f}":
+        assert words in panel.headline.value
+    assert "no output spike" not in panel.headline.value
+    move(panel, batch=awake - 1)
+    assert (
+        "no output spike" in panel.headline.value
+        and f"before batch {awake} (upright line), the first" in panel.sentence
+    )

@@ -1,8 +1,8 @@
-"""Exercises of notebook 06 that count: neurons, parameters, operations, images."""
+"""Exercises of notebook 06 that count: neurons, parameters, operations."""
 
 import math
 
-from snn_helpers.exercises.core import NotYet, call, exercise, kind_of, numbers, recognise, same, whole
+from snn_helpers.exercises.core import NotYet, exercise, kind_of, numbers, whole
 
 # 2 x 34 x 34, convolution of 5 x 5 to 12 maps, pooling, to 32 maps, pooling, linear to 10: (neurons, parameters)
 LAYERS = ((12 * 15 * 15, 12 * (2 * 25 + 1)), (32 * 5 * 5, 32 * (12 * 25 + 1)), (10, 10 * (32 * 5 * 5 + 1)))
@@ -108,52 +108,3 @@ def dense_and_sparse(answer):
         f"{SPARSE / DENSE:.0%} of the work, the same share as of the inputs that fire (1,000 of 6,272): what is silent "
         "costs nothing, on hardware that can skip it."
     )
-
-
-@exercise(
-    "06.4",
-    "of how many images do you know anything, and how many of those were right?",
-    "judged = images - images % batch_size, right = share * judged. The others may all be wrong, or all right.",
-    "right / images and (right + images - judged) / images",
-)
-def accuracy_of_all(answer):
-    for right, images, batch in (9725, 10_000, 128), (43, 53, 16), (768, 1024, 64), (0, 53, 64):
-        left = images % batch
-        judged, lacking = images - left, batch - left
-        share = right / judged if judged else 0.0
-        low, high = right / images, (right + left) / images
-        case = f"{share:.2%} right, {images:,} images in batches of {batch}"
-        got = numbers(call(answer, share=share, images=images, batch_size=batch), "lowest", "highest")
-        slips = {
-            "the lowest comes first.": (high, low),
-            "these are percent; wanted are shares, between 0 and 1.": (100 * low, 100 * high),
-            "these are numbers of images; wanted are shares of all of them.": (right, right + left),
-            "this is the reported share; of the images left out you know nothing.": (share, share),
-            "right / images takes the images left out for wrong already: that is the lowest.": (
-                low - left / images,
-                low + left / images,
-            ),
-            "this takes the share for that of all images; it is of those that were judged.": (
-                share - left / images,
-                share,
-            ),
-            "share plus and minus the part left out: but the share is of fewer images.": (
-                share - left / images,
-                share + left / images,
-            ),
-            "this divides by the images that were judged; wanted is of all images.": (
-                share,
-                share + left / max(1, judged),
-            ),
-            "those are the images that the last batch lacks; left out are all those that are in it.": (
-                share * (images - lacking) / images,
-                (share * (images - lacking) + lacking) / images,
-            ),
-            "here a whole batch is left out; it is only what remains after the full ones.": (
-                share * (images - batch) / images,
-                (share * (images - batch) + batch) / images,
-            ),
-        }
-        recognise(got, (low, high), slips, what=case, tolerance=1e-6)
-        same(got, [low, high], what=f"{case}: (lowest, highest)", first="place")
-    return "harmless for 16 of 10,000; of 53 images in batches of 64 not one is judged, and nothing is known."

@@ -21,6 +21,7 @@ from snn_helpers.widgets.panel import Panel
 from snn_helpers.widgets.reset import reset_explorer
 from snn_helpers.widgets.surface import percentile_explorer, recorded_rules, rules_explorer
 from snn_helpers.widgets.three import three_explorer
+from snn_helpers.widgets.waking import waking_explorer, waking_run
 from snn_helpers.widgets.ward import clinic_game
 
 __all__ = [
@@ -64,4 +65,6 @@ __all__ = [
     "three_explorer",
     "train_maps",
     "vote_explorer",
+    "waking_explorer",
+    "waking_run",
 ]

@@ -59,10 +59,10 @@ def feature_map_explorer(net=None, digits=None, *, encode=None):
         )
 
     def strip():
-        figure = Figure(figsize=(9, 3.2))
-        for row, layer in zip(figure.subplots(2, 4), (0, 1), strict=True):
+        figure = Figure(figsize=(9, 5))
+        for row, layer in zip(figure.subplots(2, 2), (0, 1), strict=True):
             spikes = records(0)[layer].spikes[:, 0]
-            for ax, step in zip(row, sorted({0, 1, 3, steps - 1}), strict=False):
+            for ax, step in zip(row, (0, steps - 1), strict=True):
                 plots.tiles(spikes[step], ax, columns=COLUMNS[layer], cmap="gray", vmin=0, vmax=1)
                 ax.set_title(f"layer {layer + 1}, step {step}", fontsize=9)
         return figure
@@ -80,9 +80,10 @@ def feature_map_explorer(net=None, digits=None, *, encode=None):
             [["image", "maps", "membrane", "share"]], width_ratios=(1.1, 2, 1.5, 1.8)
         ),
         strip=strip,
-        sentence=f"The spikes (white) of a {digits.labels[0]} in all maps of both convolutional layers at four steps. "
-        f"In the first step {shares[0][0]:.0%} of layer 1 and {shares[1][0]:.0%} of layer 2 fire, in the last "
-        f"{shares[0][1]:.0%} and {shares[1][1]:.0%}. The maps of layer 1 still show the digit, those of layer 2 parts.",
+        sentence=f"The spikes (white) of a {digits.labels[0]} in all maps of both convolutional layers, in the first "
+        f"and the last step. In the first {shares[0][0]:.0%} of layer 1 and {shares[1][0]:.0%} of layer 2 fire, in the "
+        f"last {shares[0][1]:.0%} and {shares[1][1]:.0%}. The maps of layer 1 still show the digit, those of layer 2 "
+        "parts of it.",
         size=(10, 2.9),
     )
 
@@ -155,8 +156,8 @@ def digit_explorer(net=None, digits=None, *, encode=None):
             width_ratios=(1.2, 1.6, 1.4, 1.8),
         ),
         strip=strip,
-        sentence=f"A {PRESET}, upright and turned step by step, and how often each output neuron fires for it: it is "
-        f"read as {read}. Nobody taught the network that a turned {PRESET} is still a {PRESET}.",
+        sentence=f"A {PRESET}, upright and turned step by step, and how often each output neuron fires for it: the "
+        f"answers are {read}. Nobody taught the network that a turned {PRESET} is still a {PRESET}.",
         size=(9, 5),
     )
 
@@ -252,4 +253,4 @@ def _potential(membrane, spikes, ax):
     ax.imshow(membrane.numpy(), cmap="cividis", vmin=-2, vmax=2)
     row, column = np.nonzero(spikes.numpy())
     ax.plot(column, row, "|", color="white", markersize=5)
-    ax.set(xticks=[], yticks=[], xlabel="white marks: spikes")
+    ax.set(xticks=[], yticks=[], xlabel="dark -2, bright 2; white marks: spikes")
