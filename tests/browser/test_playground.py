@@ -51,7 +51,8 @@ def test_the_browsers_neuron_is_pythons_in_both_wirings(load):
             current = (1 - beta) * current
         record = lif(current, beta=beta, threshold=values["threshold"], reset=values["reset"])
         assert record.spikes.tolist() == got["spikes"], values
-        torch.testing.assert_close(record.membrane, torch.tensor(got["membrane"]), rtol=0, atol=1e-5)
+        membrane = torch.tensor(got["membrane"], dtype=torch.float32)
+        torch.testing.assert_close(record.membrane, membrane, rtol=0, atol=1e-5)
         fired[values["wiring"]] += record.spikes.any().item()
     assert min(fired.values()) > SETTINGS / 10, "too few of the settings fire to show anything"
 
