@@ -186,6 +186,7 @@ def step_curves(curves, target=None, *, low=0.0, title=""):
         ax.axhline(target, **plots.LINES["target"], label="the CNN")
     ax.set(xlabel="time step", ylabel="accuracy", ylim=(low, 1 + 0.02 * (1 - low)))
     ax.set_title(title)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(loc="lower right")
     return figure
 
