@@ -18,7 +18,7 @@ PICTURES = ROOT / "docs" / "pictures"
 
 def photograph_explorer(page, address):
     run_all(page, address)
-    explorer = page.locator(".jp-OutputArea-output:has(canvas)").first
+    explorer = page.locator(".jp-OutputArea-output:has(canvas)").nth(1)  # the first one knows no f-I curve yet
     explorer.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
     explorer.screenshot(path=PICTURES / "lif_explorer.png")
