@@ -2,7 +2,7 @@
 
 An integrate-and-fire neuron that gets the mean current a fires at the rate a / threshold, up to an error of one spike
 in T steps: it is a ReLU that cannot go above 1. So the activations must be brought under 1 first (Diehl et al. 2015,
-IJCNN), and only what scales with them can be converted: weights, ReLU, averages; no bias, no maximum.
+IJCNN), and what does not scale with them is refused: a bias (it would have to be scaled, too), a maximum.
 """
 
 import copy

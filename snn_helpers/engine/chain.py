@@ -32,7 +32,7 @@ def blocks(name, cnn):
         elif isinstance(module, WEIGHTS + _KEPT):
             if getattr(module, "bias", None) is not None and module.bias.any():
                 raise ValueError(
-                    f"{where} with a bias, a current that is there whatever the input and does not scale with it. "
+                    f"{where} with a bias, which would have to be divided by its layer's scale, and is not. "
                     "Train again with bias=False."
                 )
             if isinstance(module, WEIGHTS) and "weight" not in dict(module.named_parameters(recurse=False)):
