@@ -53,6 +53,12 @@ def test_seven_patients_start_from_the_same_weights():
     assert len(set(first)) == 2 and first.count(first[0]) == 7 and set(first[NAMES.index("zero weights")]) == {0.0}
 
 
+def test_the_cards_are_folded_for_their_code_says_why():
+    cards = [cell for cell in nbformat.read(NOTEBOOK, 4).cells if "widgets.guess(" in cell.source]
+    keys = {re.search(r'"(08\.\w+)"', cell.source)[1] for cell in cards}
+    assert len(cards) == len(keys) == 6 and all("hide-input" in cell.metadata.tags for cell in cards)
+
+
 def test_a_patient_is_built_as_it_is_told():
     torch.manual_seed(0)
     same = networks.hidden_layer(100, beta=0.9, spike=surrogates.fast_sigmoid(10))

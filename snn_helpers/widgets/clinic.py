@@ -199,7 +199,7 @@ def clinic_explorer():
         return f"diagnose: {found.findings[0]}"
 
     def strip():
-        figure = Figure(figsize=(11, 4))
+        figure = Figure(figsize=(10, 3.2))
         top, bottom = figure.subplots(2, 8, sharey="row", height_ratios=(1.5, 1))
         for name, above, below in zip([HEALTHY, *SICKNESSES], top, bottom, strict=True):
             membranes(above, visit(name).records[0], 0, visit(name).threshold)

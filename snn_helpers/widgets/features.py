@@ -185,7 +185,7 @@ def _panel(nets, digits, encode):
         )
 
     def strip():
-        figure = Figure(figsize=(9.5, 4.6))
+        figure = Figure(figsize=(8, 3.9))
         rows = figure.subplots(3, len(shown), height_ratios=(1, 1, 1))
         for (layer, unit), column in zip(shown, rows.T, strict=True):
             weights(column[0], AFTER, layer, unit)

@@ -103,7 +103,7 @@ def heatmap_explorer(net=None, digits=None, *, encode=None):
     show()
 
     def strip():
-        figure = Figure(figsize=(9, 3))
+        figure = Figure(figsize=(8.5, 2.6))
         record = records(0)[shown]
         for ax, order in zip(figure.subplots(1, 4, sharey=True), ORDERS[:4], strict=True):
             low, high = (share * net.neuron["threshold"] for share in COLOURS)

@@ -170,7 +170,7 @@ def three_explorer(digits=None):
         return figure.subplot_mosaic([["image", "scores", "cost"], *rows])
 
     def strip():
-        figure = Figure(figsize=(9.5, 6.5))
+        figure = Figure(figsize=(8.5, 5.4))
         draw(layout(figure), "decided late, first", 0)
         return figure
 
