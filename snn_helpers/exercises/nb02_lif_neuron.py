@@ -181,6 +181,8 @@ def refractory(answer):
         f"this is one step too short: {charging} of charging and {rest} of rest are {interval}": 1000 / (interval - 1),
         f"this is one step too long: the spike comes in the last step of charging, so {charging} and {rest} are "
         f"{interval}": 1000 / (interval + 1),
+        "this takes a part of a step for the charging; a spike comes at a whole step: 2.7 steps are 3": 1000
+        / (math.log(1 - (1 - beta_from_tau(tau)) / current) / math.log(beta_from_tau(tau)) + rest),
         "this is right per step; asked is the rate per second, and a step lasts 1 ms": 1 / interval,
         "this is the interval in steps; asked is the rate": interval,
         "this is a spike at every step": 1000,

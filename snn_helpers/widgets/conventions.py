@@ -8,7 +8,7 @@ import torch
 from snn_helpers import plots
 from snn_helpers.conventions import PRESETS, SWITCHES, simulate
 from snn_helpers.encoding import poisson
-from snn_helpers.widgets.panel import Panel, choice, slider
+from snn_helpers.widgets.panel import Panel, choice, keep_left, slider
 
 _LABELS = {
     "decay": "beta",
@@ -38,7 +38,7 @@ def convention_explorer():
     return Panel(
         _draw,
         controls,
-        layout=lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[1, 2]),
+        layout=lambda figure: keep_left(figure, 0.03).subplots(2, 1, sharex=True, height_ratios=[1, 2]),
         strip=_strip,
         sentence="The same input spikes, of size 3.3 into a neuron with tau = 4, as four conventions spell it. "
         "snnTorch takes the input whole and fires most, often twice for one of them; the others scale it by 1 - beta, "

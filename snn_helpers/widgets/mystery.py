@@ -8,7 +8,7 @@ import torch
 
 from snn_helpers import plots
 from snn_helpers.neurons import Record, beta_from_tau
-from snn_helpers.widgets.panel import Panel, choice, slider
+from snn_helpers.widgets.panel import Panel, choice, keep_left, slider
 
 STEPS, QUESTIONS, NOISE = 200, 8, 0.02
 KINDS = ["constant", "ramp", "growing kicks", "pairs of kicks"]
@@ -137,7 +137,7 @@ def mystery_explorer():
     panel = Panel(
         game.draw,
         controls,
-        layout=lambda figure: figure.subplots(3, 1, sharex=True, height_ratios=[1, 1.4, 3]),
+        layout=lambda figure: keep_left(figure).subplots(3, 1, sharex=True, height_ratios=[1, 1.4, 3]),
         strip=_strip,
         sentence="Four questions to hidden neuron 1, each with the spikes (black) that it answers with: a constant "
         "current, a growing one, ever larger kicks, and pairs of kicks 1, 2, 4, 8 and 16 steps apart.",

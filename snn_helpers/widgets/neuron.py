@@ -10,7 +10,7 @@ import traitlets
 
 from snn_helpers import plots
 from snn_helpers.neurons import beta_from_tau, lif
-from snn_helpers.widgets.panel import InBrowser, Panel, choice, module, round_limits, slider
+from snn_helpers.widgets.panel import InBrowser, Panel, choice, module, slider
 
 STEPS = 100
 WIRINGS = ["current per step", "physical current"]
@@ -208,7 +208,9 @@ def _draw_euler(ax, tau, dt, label=True):
     ax.plot(time, 1 - np.exp(-time / tau), **plots.LINES["target"], label="true curve")
     ax.plot(at, exact, ".", color=plots.COLORS["membrane"], markersize=9, label="exact step")
     ax.plot(at, euler, "o-", color=plots.COLORS["other"], fillstyle="none", linewidth=1, label="Euler's step")
-    limits = (-0.05, 1.15) if dt <= tau else (-0.1, 2.1) if dt <= 2 * tau else round_limits(euler.min(), euler.max())
+    limits = (
+        (-0.05, 1.15) if dt <= tau else (-0.1, 2.1) if dt <= 2 * tau else (-12.5, 12.5)
+    )  # beyond that it has left the picture
     ax.set(xlim=(-span / 60, span + span / 60), ylim=limits, xlabel="time [ms]", ylabel="membrane U")
     if label:
         ax.legend(loc="lower right" if dt <= 2 * tau else "lower left")
@@ -232,6 +234,6 @@ def _strip_euler():
     figure, axes = plt.subplots(1, 4, figsize=(8, 1.9))
     for ax, dt in zip(axes, (1.0, 5.0, 15.0, 22.0), strict=True):
         _draw_euler(ax, 10.0, dt, label=dt == 1)
-        ax.set(title=f"dt = {dt:g} ms, dt / tau = {dt / 10:g}", ylabel="")
+        ax.set(title=f"dt / tau = {dt / 10:g}", ylabel="")
     axes[0].set_ylabel("membrane U")
     return figure

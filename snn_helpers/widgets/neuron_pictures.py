@@ -112,24 +112,24 @@ def flips(counts):
     return figure
 
 
-def regularity(trains, spreads, steps=200):
-    """Spikes of ten neurons under each of {name: spikes [T, N]}, and the spread of their intervals."""
-    figure, axes = plt.subplots(len(trains), 1, figsize=(7, 2.8), sharex=True)
+def regularity(trains, spreads, steps=150):
+    """Spikes of five neurons under each of {name: spikes [T, N]}, and the spread of their intervals."""
+    figure, axes = plt.subplots(len(trains), 1, figsize=(6, 0.4 + 0.8 * len(trains)), sharex=True)
     for ax, (name, spikes) in zip(axes, trains.items(), strict=True):
-        plots.raster(spikes[:steps, :10], ax, markersize=6).set(xlabel="", ylabel="ten neurons", yticks=[])
+        plots.raster(spikes[:steps, :5], ax, markersize=6).set(xlabel="", ylabel="5 neurons", yticks=[])
         ax.set_title(f"{name}: {spikes.mean():.3f} spikes a step, CV of the intervals {spreads[name]:.2f}")
     axes[-1].set_xlabel("time step")
     return figure
 
 
-def tracking(pixel, membranes, error, steps=300):
+def tracking(pixel, membranes, error, start=200, steps=300):
     """A changing pixel and what membranes of two taus make of its spikes; the error against tau for all of them."""
-    figure, axes = plt.subplots(1, 2, figsize=(7, 2.2), width_ratios=(2, 1))
-    shown = (min(error, key=error.get), max(membranes))
+    figure, axes = plt.subplots(1, 2, figsize=(6.2, 2), width_ratios=(2, 1))
+    shown, at = (min(error, key=error.get), max(membranes)), np.arange(start, start + steps)  # after the charging
     looks = (plots.COLORS["membrane"], 1.5), (plots.COLORS["threshold"], 1.5)
     for tau, (colour, width) in zip(shown, looks, strict=True):
-        axes[0].plot(membranes[tau][:steps, 0], color=colour, linewidth=width, label=f"tau = {tau:g}")
-    axes[0].plot(pixel[:steps], **plots.LINES["target"], label="the pixel")
+        axes[0].plot(at, membranes[tau][at, 0], color=colour, linewidth=width, label=f"tau = {tau:g}")
+    axes[0].plot(at, pixel[at], **plots.LINES["target"], label="the pixel")
     axes[0].set(xlabel="time step", ylabel="brightness, membrane U", ylim=(-0.05, 1.4))
     axes[0].legend(ncols=4, loc="upper center", columnspacing=1, handlelength=1.5)
     axes[1].semilogx(list(error), list(error.values()), "o-", color=plots.COLORS["membrane"])

@@ -164,6 +164,12 @@ def round_limits(low, high, n=4, **how):
     return tuple(MaxNLocator(n, **how).tick_values(float(low), float(high))[[0, -1]])
 
 
+def keep_left(figure, share=0.08):
+    """The figure, with room on its left for names of rows that come later: its layout stands from the first drawing."""
+    figure.get_layout_engine().set(rect=(share, 0, 1 - share, 1))
+    return figure
+
+
 def _row(control):
     cell = ipywidgets.Layout(width="31em")  # all the same, so that they line up in columns where there is room
     if not isinstance(control, (ipywidgets.IntSlider, ipywidgets.FloatSlider)):
