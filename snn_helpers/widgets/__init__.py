@@ -9,10 +9,11 @@ from snn_helpers.widgets.conventions import convention_explorer
 from snn_helpers.widgets.conversion import LiveConfusion, activation_explorer, chart, conversion_explorer, step_curves
 from snn_helpers.widgets.convolutional import digit_explorer, feature_map_explorer, layer_diagram
 from snn_helpers.widgets.decision import decision_explorer, train_maps
+from snn_helpers.widgets.disturbed import robustness_explorer
 from snn_helpers.widgets.encoding import pixel_explorer, poisson_explorer
 from snn_helpers.widgets.features import neuron_explorer
 from snn_helpers.widgets.gradients import gradient_flow_explorer, surrogate_explorer
-from snn_helpers.widgets.hidden import disagreement_explorer, hidden_explorer, robustness_explorer
+from snn_helpers.widgets.hidden import disagreement_explorer, hidden_explorer
 from snn_helpers.widgets.inside import heatmap_explorer
 from snn_helpers.widgets.live import LiveHistory, LiveTemplates
 from snn_helpers.widgets.mystery import mystery_explorer
