@@ -251,6 +251,7 @@ def test_03_3_right(accepted, answer):
         (lambda counts: ((top(counts).sum(-1) > 1) & counts.any(-1)).sum(), "for which nobody has fired"),
         (lambda counts: top(counts).sum(), "counts the classes in first place"),
         (lambda counts: (top(counts).sum(-1) == 1).sum(), "the digits that have one winner"),
+        (lambda counts: 1, "return inside the loop"),
         (lambda counts: (top(counts).sum(-1) > 1).double().mean(), "this is a share"),
         (lambda counts: ((counts == counts.max(0).values).sum(0) > 1).sum(), "the highest count of each class"),
         (lambda counts: (top(counts).sum(-1) > 2).sum(), "two may share one too"),

@@ -47,6 +47,7 @@ def ties(answer):
 
 # slips of exercise 03.3: (counts [N, C], how many classes share first place [N]) -> what they give
 _TIES = {
+    "this is 1 in every case: does it return inside the loop, or look at one digit only?": lambda counts, n: 1,
     "this counts equal counts anywhere; only a tie for first place makes the vote ambiguous.": (
         lambda counts, n: sum(len(row.unique()) < len(row) for row in counts)
     ),
@@ -117,7 +118,7 @@ def judged_accuracy(answer):
 
 def _near(one, other):
     """Whether two shares are the same but for what random spikes do."""
-    return abs(one - other) <= 0.025 * (1 + abs(other))
+    return abs(one - other) <= 0.04 * max(1, abs(other))
 
 
 def _right(net, digits, *, steps=50, encode=poisson, part="spikes", last=False):
