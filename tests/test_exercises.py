@@ -16,15 +16,18 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 def exercises():
-    """(number, first code cell, exercise cell, solution) of each check(...) in the notebooks."""
+    """(number, what is imported, exercise cells, solution) of each check(...) in the notebooks."""
     for path in NOTEBOOKS:
         cells = nbformat.read(path, 4).cells
-        setup = next(cell.source for cell in cells if cell.cell_type == "code")
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        setup = "\n".join([code[0], *re.findall(r"^(?:from|import) .*[^(]$", "\n".join(code), re.M)])
         for i, cell in enumerate(cells):
             for number in re.findall(r"^check\(\"(\d\d\.\d)\"", cell.source, re.M) if cell.cell_type == "code" else []:
                 solution = re.search(r"<details>.*?```python\n(.*?)```", cells[i + 1].source, re.S)
                 assert solution, f"{path.name}: no solution in <details> after check {number}"
-                yield pytest.param(number, setup, cell.source, solution[1], id=number)
+                start = next(k for k in range(i, 0, -1) if cells[k - 1].cell_type != "code")
+                blank = "\n".join(each.source for each in cells[start : i + 1])
+                yield pytest.param(number, setup, blank, solution[1], id=number)
 
 
 @pytest.mark.parametrize("number, setup, cell, solution", list(exercises()))
