@@ -47,7 +47,9 @@ def ties(answer):
 
 # slips of exercise 03.3: (counts [N, C], how many classes share first place [N]) -> what they give
 _TIES = {
-    "this is 1 in every case: does it return inside the loop, or look at one digit only?": lambda counts, n: 1,
+    "this is 1 in every case: a return inside the loop, one digit only, or the highest of all digits together?": (
+        lambda counts, n: 1
+    ),
     "this counts equal counts anywhere; only a tie for first place makes the vote ambiguous.": (
         lambda counts, n: sum(len(row.unique()) < len(row) for row in counts)
     ),
