@@ -34,7 +34,7 @@ def build(path):
     start = time.perf_counter()
     NotebookClient(
         book,
-        timeout=300,
+        timeout=900,
         kernel_name="python3",
         record_timing=False,
         store_widget_state=False,

@@ -52,7 +52,7 @@ def jupyterlab(folder):
             server.wait()
 
 
-def run_all(page, address, *, seconds=300):
+def run_all(page, address, *, seconds=900):
     """Open a notebook, run all of its cells, and wait until the kernel is idle."""
     page.goto(address)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
