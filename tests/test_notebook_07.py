@@ -97,7 +97,7 @@ def test_percentile_explorer(surface, scale, start, step, words):
     for control, value in dict(scale=scale, start=start, step=step).items():
         panel.controls[control].value = value
     assert re.search(words, panel.headline.value), panel.headline.value
-    assert "1,234 test digits for four of 4 scales" in panel.sentence
+    assert "1,234 test digits, on a logarithmic scale, for four of 4 scales" in panel.sentence
 
 
 def test_percentile_explorer_moves(surface, drive):
