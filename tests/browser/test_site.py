@@ -110,7 +110,7 @@ def test_search_finds_a_word(site, visit):
     assert "04_surrogate_gradients" in page.inner_html("ul.search")
 
 
-@pytest.mark.parametrize("name, says", [("playground", "spikes in 100 steps"), ("heatmap", "neurons, a spike at")])
+@pytest.mark.parametrize("name, says", [("playground", "mean interval"), ("heatmap", "neurons, a spike at")])
 def test_the_explorers_live_without_a_kernel(visit, name, says):
     page = visit(f"{name}.html")
     page.wait_for_selector(f"#{name} canvas")
