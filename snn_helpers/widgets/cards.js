@@ -224,6 +224,8 @@ function curve(form, spec, told) {
     value: () => (moved ? guess : undefined),
     lock: () => {
       open = false;
+      chart.setAttribute("role", "img");
+      chart.removeAttribute("tabindex");
       draw();
     },
     show: (truth, committed) => {

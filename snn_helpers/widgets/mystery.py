@@ -113,7 +113,8 @@ class Game:
     def headline(self, number, yours):
         if number not in self.scores:
             left = self.left(number)
-            return f"neuron {number}: {left} of {QUESTIONS} questions left" + ("" if left else ", now answer")
+            said = f"neuron {number}: {left} of {QUESTIONS} questions left" + ("" if left else ", now answer")
+            return f"{said} · yours: tau {yours.tau:g}, threshold {yours.threshold:g}, rest {yours.rest:g}"
         hidden, (given, points) = hidden_neuron(number), self.scores[number]
         found = " · ".join(
             f"{name} {theirs:g} (you said {mine:g})"
