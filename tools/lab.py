@@ -88,7 +88,9 @@ def picture(control):
     return control.evaluate(
         """(control) => {
             const output = control.closest(".jp-OutputArea-output");
-            const shown = [...output.querySelectorAll("img, canvas")].map((e) => e.toDataURL?.() ?? e.src);
+            const shown = [...output.querySelectorAll("img, canvas, svg")].map(
+                (e) => e.toDataURL?.() ?? e.src ?? e.outerHTML
+            );
             return shown.join() + output.querySelector(".widget-html-content, [aria-live]")?.innerText;
         }"""
     )
