@@ -78,6 +78,24 @@ def pixel_panel(draw, images, at, *, controls=(), **panel):
     return explorer
 
 
+def pixel_strip(draw, image, stops, widths, *, height, title="pixel ({i}, {j})"):
+    """The saved picture of a ``pixel_panel``: a row for each of the ``stops`` (row, column) of one image.
+
+    ``draw(axes, i, j)`` draws beside it, on axes of the relative ``widths``; titles stand above the first row only
+    """
+    figure = Figure(figsize=(10, height))
+    rows = figure.subplots(len(stops), 1 + len(widths), width_ratios=(1.2, *widths))
+    for row, (i, j) in zip(rows, stops, strict=True):
+        draw(row[1:], i, j)
+        plots.image(image, row[0]).set_title(title.format(i=i, j=j, x=image[i, j]))
+        row[0].plot(j, i, "s", markerfacecolor="none", markersize=9, color=plots.COLORS["input"])
+    for ax in rows[1:, 1:].flat:
+        ax.set_title("")
+    for ax in rows[:-1, 1:].flat:
+        ax.set_xlabel("")
+    return figure
+
+
 def first_of_each(digits):
     """{class: its first image, [28, 28] uint8}, so that a digit can be picked by its name."""
     return {k: digits.images[digits.labels == k][0] for k in range(10)}
@@ -158,17 +176,9 @@ def journey_explorer(steps=50):
         )
 
     def strip():
-        figure = Figure(figsize=(10, 8))
-        rows = figure.subplots(3, 5, width_ratios=(1.2, *WIDTHS))
-        for row, (i, j) in zip(rows, STOPS, strict=True):
-            draw(dict(zip(PARTS, row[1:], strict=True)), 9, i, j)
-            plots.image(images[9], row[0]).set_title(f"pixel ({i}, {j})")
-            row[0].plot(j, i, "s", markerfacecolor="none", markersize=9, color=plots.COLORS["input"])
-        for ax in rows[1:, 1:].flat:
-            ax.set_title("")
-        for ax in rows[:-1, 1:].flat:
-            ax.set_xlabel("")
-        return figure
+        return pixel_strip(
+            lambda axes, i, j: draw(dict(zip(PARTS, axes, strict=True)), 9, i, j), images[9], STOPS, WIDTHS, height=8
+        )
 
     return pixel_panel(
         draw,

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from snn_helpers import data, encoding, plots
-from snn_helpers.widgets.basics import first_of_each, pixel_panel
+from snn_helpers.widgets.basics import first_of_each, pixel_panel, pixel_strip
 from snn_helpers.widgets.panel import Panel, choice, slider
 
 _STEPS, _TRAINS = 256, 500
@@ -114,18 +114,12 @@ def pixel_explorer(digits=None):
             f"expected {steps * value:.1f} ± {spread:.1f}"
         )
 
+    def beside(axes, i, j):
+        draw(dict(zip(("raster", "count", "wait"), axes, strict=True)), 4, i, j, 100, 0)
+
     def strip():
-        figure = Figure(figsize=(10, 7))
-        rows = figure.subplots(3, 4, width_ratios=(1.2, 2, 1, 1))
-        for row, (i, j) in zip(rows, STOPS, strict=True):
-            draw(dict(zip(("raster", "count", "wait"), row[1:], strict=True)), 4, i, j, 100, 0)
-            plots.image(images[4], row[0]).set_title(f"pixel ({i}, {j}): x = {images[4][i, j]:.2f}")
-            row[0].plot(j, i, "s", markerfacecolor="none", markersize=8, color=plots.COLORS["input"])
-        for ax in rows[1:, 1:].flat:
-            ax.set_title("")
-        for ax in rows[:-1, 1:].flat:
-            ax.set_xlabel("")
-        return figure
+        title = "pixel ({i}, {j}): x = {x:.2f}"
+        return pixel_strip(beside, images[4], STOPS, (2, 1, 1), height=7, title=title)
 
     return pixel_panel(
         draw,
