@@ -162,14 +162,14 @@ class Leaver:
 
 F = "def f(image, steps, generator):\n    z = 1\n    "
 CELLS = {
-    "import threading, _thread, torch\nfrom snn_helpers import encoding\nfrom snn_helpers.exercises import check": "",
+    "import threading, _thread, torch\nfrom snn_helpers import neurons\nfrom snn_helpers.exercises import check": "",
     f"{F}exit()\ncheck('01.1', f)": r"ended Python \(exit\).*line 3 of its cell: exit\(\)",
     f"{F}quit()\ncheck('01.1', f)": r"ended Python \(exit\).*line 3 of its cell: quit\(\)",
     "def g(x):\n    return x / 0": "",
     f"{F}return g(1)\ncheck('01.1', f)": r"ZeroDivisionError: .* \(line 2 of its cell: return x / 0\)",
     f"{F}return torch.rand(2) @ torch.rand(3)\ncheck('01.1', f)": r"RuntimeError: .*\(line 3 of its cell: return torch",
-    f"{F}return encoding.poisson(image - 5, steps)\ncheck('01.1', f)": (
-        r"ValueError: poisson: .* \(inside \w+, called from line 3 of its cell: return encoding"
+    f"{F}return neurons.lif(torch.rand(2, 3), beta=2)\ncheck('01.1', f)": (
+        r"ValueError: .*beta.* \(inside \w+, called from line 3 of its cell: return neurons"
     ),
     f"{F}while True:\n        try:\n            z\n        except:\n            pass\ncheck('01.1', f)": "5 s: stopped",
     "threading.Timer(0.5, _thread.interrupt_main).start()\ntry:\n    check('01.1', f)\nexcept KeyboardInterrupt:\n"
