@@ -135,11 +135,13 @@ def test_a_chart_says_of_each_row_how_much_of_it_is_right():
 
 
 def test_step_curves_begin_at_one_step_and_name_every_line():
-    figure = widgets.step_curves({"one": torch.tensor([0.2, 0.9]), "two": torch.tensor([0.5, 0.6])}, 0.95, low=0.1)
+    figure = widgets.step_curves({"one": torch.tensor([0.2, 0.9]), "two": torch.tensor([0.5, 0.6])}, 0.95, low=10)
     (ax,) = figure.axes
     assert [line.get_label() for line in ax.lines] == ["one", "two", "the CNN"] and ax.get_legend()
-    assert list(ax.lines[0].get_xdata()) == [1, 2] and list(ax.lines[2].get_ydata()) == [0.95, 0.95]
-    assert ax.get_ylim()[0] == 0.1 and ax.get_ylim()[1] >= 1
+    assert list(ax.lines[0].get_xdata()) == [1, 2] and list(ax.lines[2].get_ydata()) == [95, 95]
+    assert list(ax.lines[0].get_ydata()) == pytest.approx([20, 90])
+    assert ax.get_ylim()[0] == 10 and ax.get_ylim()[1] >= 100
+    assert all(tick == round(tick) for tick in ax.get_xticks())
 
 
 # ---- one image
@@ -372,6 +374,25 @@ def by_the_mean(weights, biases, activations):
     return balance(weights, biases, [a.mean() for a in activations])
 
 
+def by_the_product(weights, biases, activations):
+    """As if the activations had been measured in the network that is balanced so far."""
+    new, before = ([], []), 1.0
+    for W, b, a in zip(weights, biases, activations, strict=True):
+        new[0].append(W * before / a.max())
+        before = before * a.max()
+        new[1].append(b / before)
+    return new
+
+
+def by_the_neuron(weights, biases, activations):
+    new, before = ([], []), 1.0
+    for W, b, a in zip(weights, biases, activations, strict=True):
+        new[0].append(W * before / a.amax(0)[:, None])
+        before = a.amax(0)
+        new[1].append(b / before)
+    return new
+
+
 def upside_down(s, p):
     return s / p
 
@@ -391,7 +412,21 @@ def right(s, p):
         (scaled(right, right), "a bias does not come from the layer before"),
         (scaled(right, lambda s, p: s), "the biases are scaled the wrong way round"),
         (scaled(right, lambda s, p: 0), "without its biases"),
-        (scaled(right, lambda s, p: 1 / p), "the biases of layer 1 first differs at neuron 0"),
+        (scaled(right, lambda s, p: 1 / p), "not by that of the layer before"),
+        (scaled(right, lambda s, p: -1 / s), "the biases of layer 1 first differs at neuron 0"),
+        (lambda *all: list(zip(*balance(*all), strict=True)), "that is a pair for each layer"),
+        (lambda W, b, a: balance(W, b, [x.quantile(0.999) for x in a]), "the scale is a percentile"),
+        (lambda W, b, a: balance(W, b, [x[x > 0].quantile(0.999) for x in a]), "the scale is a percentile"),
+        (lambda W, b, a: balance(W, b, [max(x.max() for x in a)] * len(a)), "largest activation of all layers"),
+        (lambda W, b, a: ([w / max(x.max() for x in a) for w in W], b), "divided by one number"),
+        (by_the_product, "the scales of all layers before are multiplied"),
+        (
+            lambda *all: (balance(*all)[0], by_the_product(*all)[1]),
+            "weights are right: a bias is divided by the scales",
+        ),
+        (by_the_neuron, "each neuron has a scale of its own"),
+        (lambda *all: (balance(*all)[0], by_the_neuron(*all)[1]), "each neuron's bias has a scale of its own"),
+        (lambda *all: (balance(*all)[0], [b / b.abs().max() for b in all[1]]), "not its own largest"),
         (scaled(lambda s, p: -p / s, lambda s, p: 1 / s), "the weights of layer 1 first differs at row 0"),
         (lambda *all: ([W.T for W in balance(*all)[0]], balance(*all)[1]), r"should have shape \[7, 5\], got \[5, 7\]"),
         (lambda *all: balance(*all)[0], "wanted two lists|2 weights and as many"),
@@ -638,9 +673,14 @@ def first_crossing(accuracy, cnn):
         (first_crossing, "a curve of 31 steps: that is where it comes within half a point for the first time"),
         (lambda accuracy, cnn: first_crossing(accuracy, cnn) or -1, "within half a point for the first time"),
         (lambda accuracy, cnn: 1 + int((accuracy >= cnn - 0.005).int().argmax()), "for the first time"),
-        (lambda accuracy, cnn: needed(accuracy, cnn - 0.045), "half a point is 0.005"),
-        # of two slips at once neither is the whole reason
-        (lambda accuracy, cnn: first_crossing(accuracy, cnn) - 1, "the number of steps for a curve of"),
+        (lambda accuracy, cnn: needed(accuracy, cnn - 0.045), "half a point is 0.005, not 0.05"),
+        (lambda accuracy, cnn: needed(accuracy, cnn - 0.495), "half a point is 0.005, not 0.5"),
+        (lambda accuracy, cnn: needed(accuracy, 0.995 * cnn + 0.005), "not half a per cent of its accuracy"),
+        (lambda accuracy, cnn: (accuracy >= cnn - 0.005).sum(), "counts the entries that are near enough"),
+        (lambda accuracy, cnn: needed(accuracy, cnn, offset=0, never=len(accuracy)), "the last entry that is too low"),
+        (lambda accuracy, cnn: len(accuracy), "the length of the curve"),
+        (lambda accuracy, cnn: first_crossing(accuracy, cnn) - 1, "first time; .* And .* index k means"),
+        (lambda accuracy, cnn: accuracy.argmax(), "highest; .* And .* index k means"),
         (lambda accuracy, cnn: needed(accuracy, cnn, offset=1), "the answer is the index of an entry"),
         (lambda accuracy, cnn: needed(accuracy, cnn, never=len(accuracy)), "never gets there: return 0"),
         (lambda accuracy, cnn: needed(accuracy, cnn, never=len(accuracy) + 1), "never gets there: return 0"),

@@ -1,7 +1,8 @@
 """Exercises of notebook 07 about what can be converted; those that count steps and spikes are in nb07_steps."""
 
 import copy
-from itertools import pairwise
+import operator
+from itertools import accumulate, pairwise
 
 import torch
 from torch import nn
@@ -28,45 +29,102 @@ def balancing(answer):
         got = call(answer, weights=weights, biases=biases, activations=activations)
         if not isinstance(got, (list, tuple)) or len(got) != 2 or not all(hasattr(part, "__len__") for part in got):
             raise NotYet(f"wanted two lists, the weights and the biases, got {kind_of(got)}.")
+        if _are_pairs(got, weights):
+            raise NotYet("that is a pair for each layer: put all the weights in one list, all the biases in another.")
         new = [
             [tensor(value, f"{what} of layer {i}") for i, value in enumerate(part, 1)]
             for what, part in zip(("the weights", "the biases"), got, strict=True)
         ]
         if [len(part) for part in new] != [len(weights)] * 2:
             raise NotYet(f"wanted {len(weights)} weights and as many biases, got {len(new[0])} and {len(new[1])}.")
-        largest, mean = ([1.0, *(of(a).item() for a in activations)] for of in (torch.max, torch.mean))
-
-        def scaled(parts, how, scales=largest):
-            return [part * how(own, before) for part, (before, own) in zip(parts, pairwise(scales), strict=True)]
-
-        right = scaled(weights, lambda own, before: before / own)
-        slips = {
-            "the weights are divided by their own scale only; what arrives there is smaller too, by the scale of the "
-            "layer before: multiply by that one.": scaled(weights, lambda own, _: 1 / own),
-            "the weights are scaled the wrong way round: a layer with large activations needs smaller ones.": scaled(
-                weights, lambda own, before: own / before
-            ),
-            "the weights are scaled by the mean activations; the scale is the largest.": scaled(
-                weights, lambda own, before: before / own, mean
-            ),
-            "the weights are those of before: nothing is balanced yet.": weights,
-        }
-        recognise(new[0], right, slips)
+        largest = [1.0, *(a.max().item() for a in activations)]
+        right = _scaled(weights, lambda own, before: before / own, largest)
+        recognise(new[0], right, _weight_slips(weights, activations, largest))
         for i, (mine, wanted) in enumerate(zip(new[0], right, strict=True), 1):
             same(mine, wanted, what=f"the weights of layer {i}", first="row")
-        right = scaled(biases, lambda own, _: 1 / own)
-        slips = {
-            "the biases are those of before, and too large beside currents that were scaled.": biases,
-            "a bias does not come from the layer before: it is divided by its own scale only.": scaled(
-                biases, lambda own, before: before / own
-            ),
-            "the biases are scaled the wrong way round.": scaled(biases, lambda own, _: own),
-            "without its biases the network gives other answers.": scaled(biases, lambda *_: 0),
-        }
-        recognise(new[1], right, slips, what="the weights are right")
+        right = _scaled(biases, lambda own, _: 1 / own, largest)
+        recognise(new[1], right, _bias_slips(biases, activations, largest), what="the weights are right")
         for i, (mine, wanted) in enumerate(zip(new[1], right, strict=True), 1):
             same(mine, wanted, what=f"the biases of layer {i}", first="neuron")
     return "every layer's activations end at 1, and the answers are those of before: a bias can be balanced, too."
+
+
+def _are_pairs(got, weights):
+    """Whether what came is a pair of weights and biases for each layer."""
+    pairs = len(got) == len(weights) and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in got)
+    return pairs and all(getattr(W, "shape", None) == old.shape for (W, _), old in zip(got, weights, strict=True))
+
+
+def _scaled(parts, how, scales):
+    """Each layer's part times how(its own scale, that of the layer before)."""
+    return [part * how(own, before) for part, (before, own) in zip(parts, pairwise(scales), strict=True)]
+
+
+def _weight_slips(weights, activations, largest):
+    def scaled(how, scales=largest):
+        return _scaled(weights, how, scales)
+
+    def balanced(scales):
+        return scaled(lambda own, before: before / own, scales)
+
+    above, neurons = [a[a > 0] for a in activations], [1.0, *(a.amax(0) for a in activations)]
+    product = list(accumulate(largest, operator.mul))
+    percentile = "the scale is a percentile; here it is the largest activation."
+    return {
+        "the weights are divided by their own scale only; what arrives there is smaller too, by the scale of the "
+        "layer before: multiply by that one.": scaled(lambda own, _: 1 / own),
+        "the weights are scaled the wrong way round: a layer with large activations needs smaller ones.": scaled(
+            lambda own, before: own / before
+        ),
+        "the weights are scaled by the mean activations; the scale is the largest.": balanced(
+            [1.0, *(a.mean().item() for a in activations)]
+        ),
+        percentile: balanced([1.0, *(a.quantile(0.999).item() for a in activations)]),
+        percentile[:-1] + " of all.": balanced([1.0, *(a.quantile(0.999).item() for a in above)]),
+        "the weights are those of before: nothing is balanced yet.": weights,
+        "the weights are scaled by the largest activation of all layers; each layer has its own.": balanced(
+            [1.0] + [max(largest[1:])] * len(weights)
+        ),
+        "each neuron has a scale of its own; asked is one a layer, the largest of all its activations.": [
+            W * before / a.amax(0)[:, None] for W, before, a in zip(weights, neurons, activations, strict=False)
+        ],
+        "all the weights are divided by one number; each layer has its own, and gets smaller inputs besides.": [
+            W / max(largest[1:]) for W in weights
+        ],
+        "the scales of all layers before are multiplied; an activation was measured in the network as it was, so take "
+        "that of the layer before alone.": [
+            W * before / own for W, before, own in zip(weights, product, largest[1:], strict=False)
+        ],
+    }
+
+
+def _bias_slips(biases, activations, largest):
+    def scaled(how, scales=largest):
+        return _scaled(biases, how, scales)
+
+    product = list(accumulate(largest, operator.mul))
+    return {
+        "the biases are those of before, and too large beside currents that were scaled.": biases,
+        "a bias does not come from the layer before: it is divided by its own scale only.": scaled(
+            lambda own, before: before / own
+        ),
+        "the biases are scaled the wrong way round.": scaled(lambda own, _: own),
+        "without its biases the network gives other answers.": scaled(lambda *_: 0),
+        "a bias is divided by the scale of its own layer, not by that of the layer before.": scaled(
+            lambda _, before: 1 / before
+        ),
+        "a bias is divided by the scales of all layers so far; that of its own is enough, for the current beside it "
+        "is divided by no other.": scaled(lambda own, _: 1 / own, product),
+        "the biases are scaled by the largest activation of all layers; each layer has its own.": scaled(
+            lambda own, _: 1 / own, [1.0] + [max(largest[1:])] * len(biases)
+        ),
+        "a bias is a current of its layer, so its scale is that of the layer's activations, not its own largest.": [
+            b / b.abs().max() for b in biases
+        ],
+        "each neuron's bias has a scale of its own; asked is one a layer.": [
+            b / a.amax(0) for b, a in zip(biases, activations, strict=True)
+        ],
+    }
 
 
 @exercise(

@@ -167,24 +167,25 @@ def activation_explorer(cnn=None, digits=None, *, longest=100):
         strip=strip,
         sentence="Each point is a neuron, the activation of the CNN across and the firing rate up, after few steps and "
         "after many; dash-dotted: a ReLU capped at 1; grey: half a spike in T. After 5 steps "
-        f"{first:.1%} of layer 1 lie in the grey band, and {second:.1%} of layer 2, which gets spikes that do not come "
-        "evenly.",
+        f"{first:.1%} of layer 1 lie in the grey band, and {second:.1%} of layer 2, which gets spikes and no constant "
+        "current.",
         size=(9.5, 3.2),
     )
 
 
-def step_curves(curves, target=None, *, low=0.0, title=""):
-    """The accuracy after each step, one line an entry of ``curves`` {name: [T]}, that of the CNN dash-dotted: a Figure.
+def step_curves(curves, target=None, *, low=0, title=""):
+    """The accuracy after each step in %, one line an entry of ``curves`` {name: [T] shares}, the CNN's dash-dotted.
 
-    low : where the vertical axis begins; what lies below is not seen
+    low : in %, where the vertical axis begins; what lies below is not seen. Returns a Figure
     """
     figure = Figure(figsize=(8, 3))
     ax = figure.subplots()
     for mark, (name, curve) in zip("oxs^.", curves.items(), strict=False):
-        ax.plot(range(1, len(curve) + 1), curve, label=name, marker=mark, markersize=3.5, linewidth=1)
+        percent = [100 * float(share) for share in curve]
+        ax.plot(range(1, len(curve) + 1), percent, label=name, marker=mark, markersize=3.5, linewidth=1)
     if target is not None:
-        ax.axhline(target, **plots.LINES["target"], label="the CNN")
-    ax.set(xlabel="time step", ylabel="accuracy", ylim=(low, 1 + 0.02 * (1 - low)))
+        ax.axhline(100 * target, **plots.LINES["target"], label="the CNN")
+    ax.set(xlabel="time step", ylabel="accuracy [%]", ylim=(low, 100 + 0.02 * (100 - low)))
     ax.set_title(title)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(loc="lower right")

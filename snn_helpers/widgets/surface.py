@@ -124,7 +124,7 @@ class Rules(NamedTuple):
 
 
 def recorded_rules():
-    """The Rules that tools/record_rules.py has recorded on MNIST's 60,000 training and 10,000 test digits."""
+    """The Rules that tools/record_rules.py has recorded: 10,000 training digits, 10,000 test digits."""
     return Rules(json.loads((assets.RECORDED / "cnn-to-snn-rules.json").read_text(encoding="utf-8")))
 
 
@@ -154,12 +154,7 @@ def rules_explorer(rules=None):
             f"{lost.mean():+.2f} points lost{spread}{nothing}"
         )
 
-    shown = {
-        "average, no biases": {},
-        "biases divided by the scale": dict(extra="biases"),
-        "biases left as they were": dict(extra="biases", biases=BIASES[1]),
-        "maximum, no biases": dict(pooling="maximum"),
-    }
+    shown = {f"{pooling}, {scale}": dict(pooling=pooling, scale=scale) for pooling in NETWORKS for scale in SCALES}
 
     def strip():
         figure = Figure(figsize=(9.5, 2.8))
@@ -179,7 +174,7 @@ def rules_explorer(rules=None):
         },
         strip=strip,
         sentence=f"Errors on {count:,} test digits after each step (blue) and of the CNN (dash-dotted), on a "
-        f"logarithmic scale; {seeds} training{'s' * (seeds > 1)} each; balanced, started at half the threshold. "
+        f"logarithmic scale; {seeds} training{'s' * (seeds > 1)} each; no biases, started at half the threshold. "
         "Points lost in the end: "
         + ", ".join(f"{name} {rules.lost(**how).mean():.2f}" for name, how in shown.items())
         + ".",
