@@ -419,11 +419,8 @@ def right(s, p):
         (lambda W, b, a: balance(W, b, [x[x > 0].quantile(0.999) for x in a]), "the scale is a percentile"),
         (lambda W, b, a: balance(W, b, [max(x.max() for x in a)] * len(a)), "largest activation of all layers"),
         (lambda W, b, a: ([w / max(x.max() for x in a) for w in W], b), "divided by one number"),
-        (by_the_product, "the scales of all layers before are multiplied"),
-        (
-            lambda *all: (balance(*all)[0], by_the_product(*all)[1]),
-            "weights are right: a bias is divided by the scales",
-        ),
+        (by_the_product, "weights are right: a bias is divided by the scales of all layers"),
+        (lambda *all: (by_the_product(*all)[0], balance(*all)[1]), "the scales of all layers before are multiplied"),
         (by_the_neuron, "each neuron has a scale of its own"),
         (lambda *all: (balance(*all)[0], by_the_neuron(*all)[1]), "each neuron's bias has a scale of its own"),
         (lambda *all: (balance(*all)[0], [b / b.abs().max() for b in all[1]]), "not its own largest"),
