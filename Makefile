@@ -4,6 +4,8 @@ LAB_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# threads that wait sleep, as snn_helpers sets it where it is imported before torch; a kernel imports torch first
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: lab test notebooks site bench lint clean
 

@@ -1,6 +1,7 @@
 """What the repository promises about itself: notebooks well kept, one list of dependencies, nothing private."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -99,6 +100,17 @@ def test_environment_yml_installs_from_pyproject_with_the_tested_versions():
     assert re.findall(r"^      - (.*)$", text, re.M) == ["--constraint constraints.txt", "--editable .[test]"]
     others = set(re.findall(r"^  - (\S+?)(?:=\S+|:)?$", text, re.M))
     assert others == {"conda-forge", "python", "pip"}, "dependencies belong into pyproject.toml"
+
+
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+def test_threads_that_wait_sleep_unless_the_user_chose_otherwise(chosen):
+    """OpenMP reads the variable when torch is imported, so the package sets it before."""
+    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    say = "import sys, os, snn_helpers; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    told = {"OMP_WAIT_POLICY": chosen} if chosen else {}
+    printed = subprocess.run([sys.executable, "-c", say], env=env | told, capture_output=True, text=True, check=True)
+    assert printed.stdout.split() == ["False", chosen or "PASSIVE"]
+    assert re.search(r"^export OMP_WAIT_POLICY \?= PASSIVE$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 
 
 def test_constraints_hold_one_exact_version_of_every_dependency():
