@@ -7,8 +7,7 @@ import torch
 
 from snn_helpers.neurons import Record
 
-# shares beyond which a layer counts as sick
-SATURATED, DEAD = 0.9, 0.5
+SATURATED, DEAD = 0.9, 0.5  # shares beyond which a layer counts as sick
 
 
 def diagnose(records: Sequence[Record], loss: float | torch.Tensor | None = None) -> list[str]:

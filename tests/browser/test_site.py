@@ -110,9 +110,11 @@ def test_search_finds_a_word(site, visit):
     assert "04_surrogate_gradients" in page.inner_html("ul.search")
 
 
-@pytest.mark.parametrize("name, says", [("playground", "mean interval"), ("heatmap", "neurons, a spike at")])
-def test_the_explorers_live_without_a_kernel(visit, name, says):
-    page = visit(f"{name}.html")
+@pytest.mark.parametrize(
+    "where, name, says", [("index", "playground", "mean interval"), ("heatmap", "heatmap", "neurons, a spike at")]
+)
+def test_the_explorers_live_without_a_kernel(visit, where, name, says):
+    page = visit(f"{where}.html")
     page.wait_for_selector(f"#{name} canvas")
     assert says in page.inner_text(f"#{name}")
     before = page.evaluate("document.querySelector('canvas').toDataURL()")
