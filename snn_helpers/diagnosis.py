@@ -70,7 +70,7 @@ def _why_silent(record: Record) -> str:
         return "its membranes never leave 0, so it gets no input. Look for weights, or an image, that are zero."
     return (
         f"its membranes come no higher than {highest.max().item():.3g} (on average {highest.mean().item():.3g}), below "
-        "the threshold. Try a lower threshold, larger weights, a larger or centred input, or a beta nearer to 1; a "
+        "the threshold. Try a lower threshold, larger weights, a larger input, or a beta nearer to 1; a "
         "wider surrogate (a smaller slope) lets gradient reach neurons that are far below."
     )
 
