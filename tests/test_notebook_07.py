@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from snn_helpers import conversion, data, networks, neurons, training, widgets
+from snn_helpers import assets, conversion, data, networks, neurons, training, widgets
 from snn_helpers.encoding import direct
 from snn_helpers.widgets.surface import percentile_explorer
 
@@ -118,6 +118,26 @@ def test_the_recorded_surface_is_what_the_tool_records(cnn):
     assert got["accuracy"][0][place] == wanted.accuracy().tolist()
     assert got["spikes_per_image"][0][place][-1] == pytest.approx(wanted.spikes.sum().item() / 17, abs=0.1)
     assert {len(starts) for starts in got["accuracy"]} == {len(got["scales"])} == {10}
+
+
+def test_what_the_text_says_of_the_recorded_scales():
+    """Smaller is sooner, until it never arrives; half full is sooner for every scale that arrives."""
+    recorded = json.loads((assets.RECORDED / "cnn-to-snn-surface.json").read_text(encoding="utf-8"))
+    arrives = [
+        [max(np.flatnonzero(np.array(curve) < recorded["cnn_accuracy"] - 0.005), default=-1) + 2 for curve in curves]
+        for curves in recorded["accuracy"]
+    ]
+    never = len(recorded["accuracy"][0][0]) + 1
+    names = recorded["scales"]
+    for chain in (
+        ["largest", "99.99 %", "99.9 %", "99 %", "95 %", "90 %"],
+        ["largest", "largest / 2", "largest / 3"],
+    ):
+        for steps in arrives:
+            waits = [steps[names.index(name)] for name in chain]
+            assert waits == sorted(waits, reverse=True) and waits[0] < never
+    for name, at_0, half in zip(names, *arrives, strict=True):
+        assert at_0 == half == never if name in ("largest / 5", "largest / 10") else half < at_0 < never, name
 
 
 def test_the_colours_of_the_surface_have_a_bar(surface):
@@ -280,6 +300,28 @@ def test_the_recorded_grid_is_of_all_test_digits():
     assert (recorded["train_images"], recorded["test_images"]) == (10_000, 10_000)
     assert {len(curve) for curve in recorded["right"].values()} == {10}
     assert len(recorded["cnn"]) == 6 * len(widgets.recorded_rules().seeds())
+
+
+def test_what_the_text_says_of_the_recorded_grid():
+    rules = widgets.recorded_rules()
+    for pooling in "average", "maximum":
+        for extra in "no biases", "biases", "batch normalisation":
+            way = dict(pooling=pooling, extra=extra)
+            assert (rules.lost(**way) < rules.lost(scale="as trained", **way)).all(), "balance helps all six"
+            if pooling == "average":
+                assert (abs(rules.lost(**way)) < 0.3).all(), "what passes"
+                assert (abs(rules.lost(**way) - rules.lost(start="0", **way)) < 0.5).all(), "little of the start"
+            else:
+                assert (rules.lost(**way) > 0.2).all(), "a maximum does not pass"
+            if extra != "no biases":
+                left = rules.lost(biases="left as they were", **way)
+                assert (left > rules.lost(**way) + 0.2).all(), "biases left as they were cost points"
+
+
+def test_the_saved_picture_of_the_switches_leaves_the_card_before_it_unanswered():
+    """Of what the card 07.rules offers, only one is in it."""
+    sentence = widgets.rules_explorer().sentence
+    assert "biases divided" not in sentence and "biases left" not in sentence and "normalisation" not in sentence
 
 
 def test_live_confusion_draws_the_last_step_whatever_the_time():
