@@ -12,8 +12,9 @@ export OMP_WAIT_POLICY ?= PASSIVE
 lab: $(VENV)/installed
 	$(BIN)/python tools/start_lab.py $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
+# two at a time: many tests use one core
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 notebooks: $(VENV)/installed
 	$(BIN)/python tools/build_notebooks.py

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "optional-dependencies"
@@ -28,6 +29,17 @@ def pytest_runtest_setup(item):
         for extra in marker.args:
             if not _installed(extra):
                 pytest.skip(f"needs the extra {extra}: pip install --editable '.[{extra}]'")
+
+
+class ByFile(LoadFileScheduling):
+    """A file goes to one of the processes as a whole; the notebooks in JupyterLab, minutes each, one by one."""
+
+    def _split_scope(self, nodeid):
+        return nodeid if "browser/test_notebooks.py" in nodeid else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
