@@ -1,6 +1,7 @@
 """Notebook 03: right answers are taken in whatever form, typical wrong ones refused for the right reason."""
 
 import functools
+import itertools
 import math
 import re
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from snn_helpers import data, encoding, losses, networks, training, widgets
+from snn_helpers import data, encoding, losses, networks, training, weights, widgets
 from snn_helpers.encoding import poisson
+from snn_helpers.exercises import nb03_single_layer_snn as nb03
 from snn_helpers.neurons import lif
 
 BOOK = nbformat.read(Path(__file__).parents[1] / "notebooks" / "03_single_layer_snn.ipynb", 4)
@@ -111,6 +113,20 @@ def test_the_strip_names_the_first_two_of_each_race():
         assert 0 < first < second < 2 * first, "a close race, in which both have fired"
 
 
+def test_the_strip_shows_the_closest_races_of_all():
+    panel = widgets.vote_explorer()
+    titles = [ax.get_title(loc="left") or ax.get_title() for ax in panel.strip().axes[::4][:3]]
+    net, digits = weights.trained("single-layer", "fast"), data.mnist(False, root="bundled")
+    shares = []
+    for index in range(200):
+        spikes = poisson(digits.pixels[index][None], 50, generator=torch.Generator().manual_seed(0))
+        first, second = net(spikes)[-1].spikes.sum(0)[0].topk(2).values.tolist()
+        shares.append(second / max(1, first))
+    closest = sorted(range(200), key=lambda index: -shares[index])[:2]
+    assert titles == [f"a {digits.labels[index]}" for index in (0, *closest)]
+    assert "largest share of the winner's spikes" in panel.sentence
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -185,7 +201,7 @@ def test_03_2_right(accepted, answer):
         ((1 / 26, 25, BLIND), "all firing: this is the sum"),
         ((1 / 26, 1 / 26, BLIND), "all firing: this is the loss of silence"),
         ((25 / 26, 1 / 26, BLIND), "silent: 0.96.* is too large"),
-        ((1 / 26, 25 / 26, 1 / 26), "best common rate: this is what silence costs"),
+        ((1 / 26, 25 / 26, 1 / 26), "best common rate: this is what silence costs.* wanted is its loss"),
         ((1 / 26, 25 / 26, 0.25), "best common rate: a rate of one half"),
         ((1 / 26, 25 / 26, 25 / 26), "best common rate: this is the sum"),
         ((1 / 26, 25 / 26, 0), "best common rate: it does not look at the picture"),
@@ -302,6 +318,22 @@ def input_cut(U, current, beta):
     return beta * U + current * (U <= 1)
 
 
+def subtracted(U, current, beta):
+    return beta * U + current - (U > 1).float()
+
+
+def counted_after_the_reset(batches, W, beta):
+    answers = []
+    for spikes in batches:
+        U = votes = torch.zeros(())
+        for current in spikes @ W.T:
+            U = beta * U + current
+            U = U * (U <= 1)
+            votes = votes + (U > 1)
+        answers.append(votes.argmax(-1))
+    return torch.cat(answers)
+
+
 def broken_reader(batches, W, beta):  # as it stands in the notebook
     U, votes, answers = 0, 0, []
     for spikes in batches:
@@ -367,13 +399,20 @@ part = functools.partial
         (part(read, start="never"), "starts with the membranes and the votes of the first"),
         (part(read, reset=input_cut), "after a spike the input is forgotten, and the membrane kept"),
         (part(read, reset=lambda U, current, beta: beta * U + current), "after a spike nothing is forgotten"),
-        (part(read, reset=lambda U, current, beta: beta * U + current - (U > 1).float()), "the threshold is taken off"),
+        (part(read, reset=subtracted), "afresh.* the threshold is taken off"),
+        (part(read, reset=lambda U, current, beta: (beta * U + current) * (U <= 1)), "the input is forgotten as well"),
+        (part(read, start="votes", reset=input_cut), "membranes of the first; and after a spike the input is forg"),
+        (part(read, start="membrane", reset=input_cut), "votes of the first; and after a spike the input is forg"),
+        (part(read, start="membrane", reset=subtracted), "votes of the first; and after a spike the threshold is"),
+        (part(read, start="never", reset=subtracted), "the votes of the first; and after a spike the threshold is"),
+        (counted_after_the_reset, "counted after the reset, when no membrane is above 1"),
         (part(read, start="batch", last=True), "only the last step counts"),
         (lambda batches, W, beta: read(batches, W, 0 * beta), "the membrane starts from 0 at every step"),
         (part(read, fires=torch.ge), "above the threshold, not at it|batches of .* digit .*: yours"),
         (lambda batches, W, beta: read(batches[:1], W, beta), "the first batch alone"),
         (lambda batches, W, beta: read(batches[1:], W, beta), "the last batch alone|should have shape"),
-        (lambda batches, W, beta: torch.zeros(26), "the answer for batches of 13, 13 digits first differ at digit"),
+        (lambda batches, W, beta: torch.zeros(26), "it is 0 for every digit"),
+        (lambda batches, W, beta: torch.ones(26), "the answer for batches of 13, 13 digits first differ at digit"),
         (lambda batches, W, beta: read(batches, W, beta)[:, None], r"should have shape \[26\], got \[26, 1\]"),
         (lambda batches, W, beta: print(end=""), "ends without a `return`"),
         (lambda batches, W: 3, r"should take 3 arguments: \(batches, W, beta\)"),
@@ -381,6 +420,18 @@ part = functools.partial
 )
 def test_03_4_wrong(refused, answer, words):
     refused("03.4", answer, words)
+
+
+def test_03_4_no_two_faults_give_the_same_answers():
+    """In the first case: a reason is named there, and must not be another fault's."""
+    spikes, weight = nb03._race(0.5, 26)
+    how = nb03._faults(True)
+    found = {reason: nb03._read(spikes.split(13, 1), weight, **dict(beta=0.5) | how[reason]) for reason in how}
+    found["right"] = nb03._read(spikes.split(13, 1), weight, beta=0.5)
+    pairs = itertools.combinations(found, 2)
+    same = [pair for pair in pairs if torch.equal(found[pair[0]], found[pair[1]])]
+    three = "all three faults are still in it."
+    assert [pair[0] for pair in same] == [three], "named as its three parts, it is the same"
 
 
 def judge(net, digits, steps=50, encode=poisson, readout=losses.spike_count):

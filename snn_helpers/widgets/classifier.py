@@ -31,7 +31,7 @@ def vote_explorer(net=None, digits=None, *, steps=50):
         return image, spikes.flatten(1)[:, lit], record.membrane[:, 0], record.spikes[:, 0]
 
     def closest():
-        """The two digits on offer whose runner-up comes nearest to the winner, as a share of the winner's spikes."""
+        """The two digits on offer whose runner-up reaches the largest share of the winner's spikes."""
         counts = torch.stack([journey(index, 0)[-1].sum(0) for index in range(shown)])
         first, second = counts.topk(2).values.T
         return (second / first.clamp(min=1)).argsort(descending=True, stable=True)[:2].tolist()
@@ -71,9 +71,10 @@ def vote_explorer(net=None, digits=None, *, steps=50):
             [["image", "raster", "voltage", "race"]], width_ratios=(1, 2, 2, 2)
         ),
         strip=strip,
-        sentence=f"Three of {shown} test digits on their way to a vote, one clear race and the two closest of all: "
-        "input spikes, the voltages U of the ten output neurons (white marks are spikes), their spike counts racing, "
-        "the first two by name; the digit's own neuron is green.",
+        sentence="Three test digits on their way to a vote, a clear race and the two in which the runner-up, among "
+        f"{shown} digits, reaches the largest share of the winner's spikes: input spikes, the voltages U of the ten "
+        "output neurons (white marks are spikes), their spike counts racing, the first two by name; the digit's own "
+        "neuron is green.",
         size=(10, 2.8),
     )
 
@@ -130,5 +131,6 @@ def race(spikes, ax, label):
                 places.append((count, []))
             places[-1][1].append(str(neuron))
     for count, names in places:
-        ax.text(len(counts) - 1, count, f" {', '.join(names)}", va="center", fontweight="bold")
+        place = "center" if count > 0.06 * top else "bottom"  # above the axis, not across it
+        ax.text(len(counts) - 1, count, f" {', '.join(names)}", va=place, fontweight="bold")
     ax.set(xlabel="time step", ylabel="spikes so far", ylim=(-0.02 * top, 1.05 * top), title="the vote race")
