@@ -1,5 +1,6 @@
 """The clinic of notebook 08: one small network, seven lines that make it sick, and the seven that heal it."""
 
+import textwrap
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
@@ -106,7 +107,7 @@ class Patient(nn.Module):
         self.state = None
 
     def forward(self, x):
-        records = self.net(x, initial=self.state)
+        records = self.net(x, initial=self.state if self.keeps_state else None)
         if self.keeps_state:
             self.state = [Record(*(part[-1:].detach() for part in record)) for record in records]
         return records
@@ -203,9 +204,7 @@ def clinic_explorer():
         top, bottom = figure.subplots(2, 8, sharey="row", height_ratios=(1.5, 1))
         for name, above, below in zip([HEALTHY, *SICKNESSES], top, bottom, strict=True):
             membranes(above, visit(name).records[0], 0, visit(name).threshold)
-            above.set_title(
-                name.replace(" between", "\nbetween").replace(" into", "\ninto").replace(" on the ", " on the\n")
-            )
+            above.set_title(textwrap.fill(name, 13))
             above.set(xlabel="", ylabel="", xticks=(0, 9), yticks=())
             losses(below, name, False)
             below.set(xticks=(0, 39))

@@ -191,7 +191,7 @@ def _panel(nets, digits, encode):
             weights(column[0], AFTER, layer, unit)
             excites(column[1], AFTER, layer, unit)
             excites(column[2], BEFORE, layer, unit)
-            column[0].set_title(f"layer {layer + 1}, {name(layer, unit)}", fontsize=9)
+            column[0].set_title(f"layer {layer + 1},\n{name(layer, unit)}")
         for ax, text in zip(rows[:, 0], ("weights", "excited by,\nafter", "excited by,\nbefore"), strict=True):
             ax.set_ylabel(text, rotation=0, ha="right", va="center")
         return figure
@@ -221,7 +221,7 @@ def _panel(nets, digits, encode):
         strip=strip,
         sentence="Two units each of the hidden layers, those that the first digit drives most: their weights (teal "
         "excites, brown inhibits), and the nine patches, in a fully connected layer the nine digits, that excite them "
-        "most, after training and before. In layer 1 it is much the same before and after, farther on it is not.",
+        "most, after training and before.",
         size=(10, 2.9),
     )
     fit()

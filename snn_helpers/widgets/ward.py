@@ -2,6 +2,7 @@
 
 import html
 import random
+import re
 from itertools import combinations
 
 import ipywidgets
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from snn_helpers import data, encoding, plots
+from snn_helpers import data, plots
 from snn_helpers.neurons import Record
 from snn_helpers.widgets import clinic
 from snn_helpers.widgets.panel import Explorer, choice, slider
@@ -49,16 +50,18 @@ def _drawn(number):
     return names, dict(hidden=HIDDEN[int(draw() * len(HIDDEN))], seed=int(draw() * 10_000))
 
 
-def _spikes():
-    images = data.mnist(train=False, root=data.BUNDLED).first(clinic.BATCH)
-    generator = torch.Generator().manual_seed(0)
-    return encoding.poisson(images.pixels, clinic.STEPS, generator=generator), images.labels
+def _batch(who):
+    """A batch of test digits as the patient itself encodes them, (spikes [T, B, ...], labels); drawn from seed 0."""
+    digits = data.mnist(train=False, root=data.BUNDLED).first(clinic.BATCH)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return who.encode(digits.pixels), digits.labels
 
 
 @torch.no_grad()
 def records(who):
     """Firing rates and highest membranes of the layers, for a batch of digits."""
-    found = who(_spikes()[0])
+    found = who(_batch(who)[0])
     rates = ", ".join(f"{record.spikes.mean():.0%}" for record in found)
     return {"firing rates": rates, "highest membranes": ", ".join(f"{record.membrane.max():.3g}" for record in found)}
 
@@ -67,7 +70,7 @@ def gradients(who):
     """The gradient of each layer's weights, as a share of that in a healthy network with the same initial weights."""
     norms = []
     for one in who, clinic.Patient(**who.built):
-        x, labels = _spikes()
+        x, labels = _batch(one)
         one.loss(one(x)[-1], labels).backward()
         norms.append([p.grad.norm().item() for p in one.parameters() if p.ndim == 2])
     return {"gradients, healthy = 1": ", ".join(f"{own / usual:.1g}" for own, usual in zip(*norms, strict=True))}
@@ -76,7 +79,8 @@ def gradients(who):
 @torch.no_grad()
 def twice(who):
     """Whether the same input gives the same membranes twice."""
-    first, second = (who(_spikes()[0])[-1].membrane for _ in range(2))
+    spikes, _ = _batch(who)
+    first, second = (who(spikes)[-1].membrane for _ in range(2))
     return {"same question twice": "same answer" if torch.equal(first, second) else "two answers"}
 
 
@@ -158,8 +162,8 @@ class Game(Explorer):
         rows = [number], examine, [*diagnosis, *answer]
         boxes = [ipywidgets.Box(widgets, layout=row) for widgets in rows]
         sentence = (
-            "What the six examinations say of a healthy network and of seven sick ones; orange where it is not what "
-            "they say of the healthy one."
+            "What the six examinations say of a healthy network and of seven sick ones; orange where it is clearly not "
+            "what they say of the healthy one."
         )
         super().__init__([boxes[0], self.headline, boxes[1], self.notes, boxes[2]], strip=_strip, sentence=sentence)
 
@@ -199,6 +203,12 @@ class Game(Explorer):
         self.notes.value = f'<div aria-live="polite">{"<br>".join(notes) or "Not examined yet."}</div>'
 
 
+def _other(how, usual):
+    """Whether a finding is clearly another: other words, or a number under half of the usual one or over twice."""
+    own, healthy = (list(map(float, re.findall(r"\d[\d.]*(?:e-?\d+)?", text))) for text in (how, usual))
+    return any(2 * a < b or a > 2 * b for a, b in zip(own, healthy, strict=True)) if healthy else how != usual
+
+
 def _points(count):
     return f"{count} point{'s' * (count != 1)}"
 
@@ -215,8 +225,8 @@ def _strip():
     ax = figure.subplots()
     for y, found in enumerate(rows.values()):
         for x, (what, how) in enumerate(found.items()):
-            other = float(how) > float(usual[what]) + 0.15 if what.startswith("loss after") else how != usual[what]
-            if other:
+            more = what.startswith("loss after") and float(how) > float(usual[what]) + 0.15
+            if more or _other(how, usual[what]):
                 orange = dict(color=plots.COLORS["input"], alpha=0.45, linewidth=0)
                 ax.fill_between([x - 0.47, x + 0.47], y - 0.4, y + 0.4, **orange)
             ax.text(x, y, how, ha="center", va="center", fontsize=8)
