@@ -4,13 +4,14 @@ import math
 import re
 import statistics
 
+import numpy as np
 import pytest
 import torch
 
-from snn_helpers import widgets
+from snn_helpers import plots, widgets
 from snn_helpers.conventions import PRESETS, SWITCHES, simulate
 from snn_helpers.neurons import beta_from_tau, lif
-from snn_helpers.widgets import conventions
+from snn_helpers.widgets import conventions, neuron_pictures
 from snn_helpers.widgets.conventions import SIZE, TAU
 from snn_helpers.widgets.mystery import KINDS, STEPS, Game, Neuron, hidden_neuron, question, respond, score
 from snn_helpers.widgets.neuron import TAUS, WIRINGS, charge, landscape
@@ -42,6 +43,26 @@ def test_the_playground_is_linked_to_its_controls_and_starts_where_they_do(plain
     assert set(found) == set(explorer.controls)
     for name, (control, trait) in found.items():
         assert control is explorer.controls[name] and getattr(control, trait) == getattr(explorer.canvas, name)
+
+
+def test_the_first_strip_shows_what_the_text_beside_it_speaks_of():
+    plots.use_style()  # titles to the left
+    figure = widgets.lif_explorer(plain=True).strip()
+    currents, membranes = figure.axes[:4], figure.axes[4:]
+    for above, below in zip(currents, membranes, strict=True):
+        current = above.lines[0]
+        assert current.get_color() == plots.COLORS["input"] and set(current.get_ydata()) == {np.float32(0.2)}
+        trace, threshold, marks = below.lines
+        assert trace.get_color() == plots.COLORS["membrane"] and threshold.get_linestyle() == "--"
+        assert above.get_title("left").endswith(f": {len(marks.get_xdata())} spikes")
+    assert [text.get_text() for text in membranes[0].texts] == ["threshold"]
+    counts = [int(ax.get_title("left").split(": ")[1].split()[0]) for ax in currents]
+    assert counts[0] == 0 and counts == sorted(set(counts)), "silent, then more often the slower the leak"
+
+
+def test_no_threshold_is_drawn_before_there_is_one():
+    figure = neuron_pictures.charging({"a": torch.arange(5.0), "b": torch.zeros(5)})
+    assert [len(ax.lines) for ax in figure.axes] == [1, 1]
 
 
 def test_charge_is_the_two_rules_step_by_step():
@@ -106,14 +127,14 @@ def test_the_landscape_says_where_it_falls_silent():
 # ---- the mystery neuron
 
 
-def test_a_hidden_neuron_rests_and_is_the_series_neuron_without_a_rest():
+def test_a_hidden_neuron_pauses_and_is_the_series_neuron_without_a_pause():
     current = question("constant", 0.4) + 0.3 * torch.rand(200, generator=torch.Generator().manual_seed(1))
     record = lif(current, beta=beta_from_tau(7.0), threshold=1.1, reset="zero")
     got = respond(Neuron(7.0, 1.1, 0), current)
     assert torch.equal(got.spikes, record.spikes)
     torch.testing.assert_close(got.membrane, record.membrane, rtol=0, atol=1e-5)
     gaps = respond(Neuron(10.0, 1.0, 4), question("constant", 0.4)).spikes.nonzero()[:, 0].diff()
-    assert set(gaps.tolist()) == {7}, "three steps of charging and four of rest, as in exercise 02.5"
+    assert set(gaps.tolist()) == {7}, "three steps of charging and a pause of four, as in exercise 02.5"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -165,28 +186,28 @@ def test_the_score(yours, left, points):
 def test_hidden_neurons_are_where_the_notebook_says_and_differ():
     hidden = [hidden_neuron(number) for number in range(1, 51)]
     assert hidden == [hidden_neuron(number) for number in range(1, 51)] and len(set(hidden)) == 50
-    assert all(4 <= tau <= 30 and 0.6 <= threshold <= 1.8 and 0 <= rest <= 6 for tau, threshold, rest in hidden)
-    assert {rest for _, _, rest in hidden} == set(range(7))
+    assert all(4 <= tau <= 30 and 0.6 <= threshold <= 1.8 and 0 <= pause <= 6 for tau, threshold, pause in hidden)
+    assert {pause for _, _, pause in hidden} == set(range(7))
 
 
 def by_intervals(number):
-    """From constant currents alone, as the notebook hints: an interval less the first time is the rest."""
+    """From constant currents alone, as the notebook hints: an interval less the first time is the pause."""
     game = Game()
     for size in (2.0, 1.0, 0.7, 0.5, 0.4, 0.3, 0.2):
         game.ask(number, "constant", size)
     asked = [(float(current[0]), spikes.nonzero()[:, 0]) for _, current, spikes in game.asked[number]]
     asked = [(size, at[0].item() + 1, at.diff().double().mean().item()) for size, at in asked if len(at) > 1]
-    rest = round(statistics.median(gap - first for _, first, gap in asked))
+    pause = round(statistics.median(gap - first for _, first, gap in asked))
 
     def off(neuron):
-        return sum((gap - rest - reach(size, *neuron)) ** 2 for size, _, gap in asked)
+        return sum((gap - pause - reach(size, *neuron)) ** 2 for size, _, gap in asked)
 
     grid = [(t / 4, h / 50) for t in range(12, 140) for h in range(25, 95)]
-    return Neuron(*min(grid, key=off), rest), game.left(number)
+    return Neuron(*min(grid, key=off), pause), game.left(number)
 
 
 def reach(size, tau, threshold):
-    """Steps to the threshold from rest, not rounded; the end of the scale where it is never reached."""
+    """Steps to the threshold from 0, not rounded; the end of the scale where it is never reached."""
     part = 1 - threshold * (1 - math.exp(-1 / tau)) / size
     return 0.5 - tau * math.log(part) if part > 0 else 99.0
 
@@ -202,7 +223,7 @@ def test_the_game_gives_nothing_away_before_the_answer():
     send, done = panel.buttons
     assert done.disabled and not send.disabled
     hidden = hidden_neuron(1)
-    for name, value in zip(("tau", "threshold", "rest"), hidden, strict=True):
+    for name, value in zip(("tau", "threshold", "pause"), hidden, strict=True):
         panel.controls[name].value = value
     assert "points" not in panel.headline.value and "8 of 8 questions left" in panel.headline.value
     before = panel.image.value
@@ -257,6 +278,10 @@ def test_the_switchboard_starts_where_no_membrane_sits_on_an_edge():
             panel.controls[name].value = None
         other = next(option for option in SWITCHES[switch] if option != getattr(PRESETS["snnTorch"], switch))
         assert f"{wanted} of 60 steps differ" in headline(panel, **{switch: other})
+
+
+def test_what_is_saved_below_the_question_of_the_switches_names_none_of_them():
+    assert not re.search("beta|scale|input whole|full|reset|subtract", widgets.convention_explorer().sentence)
 
 
 def test_a_flipped_switch_turns_one_library_into_another():

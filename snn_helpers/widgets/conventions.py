@@ -41,8 +41,8 @@ def convention_explorer():
         layout=lambda figure: keep_left(figure, 0.03).subplots(2, 1, sharex=True, height_ratios=[1, 2]),
         strip=_strip,
         sentence="The same input spikes, of size 3.3 into a neuron with tau = 4, as four conventions spell it. "
-        "snnTorch takes the input whole and fires most, often twice for one of them; the others scale it by 1 - beta, "
-        "to less than the threshold, and fire only where several come close together.",
+        "snnTorch's neuron fires most, often twice for one of them; the others fire only where several come close "
+        "together.",
         size=(8, 3.4),
     )
 

@@ -1,4 +1,4 @@
-"""The mystery neuron of notebook 02: eight questions to a neuron that is hidden, noisy and must rest, then a score."""
+"""The mystery neuron of notebook 02: eight questions to a neuron that is hidden, noisy and must pause, then a score."""
 
 from typing import NamedTuple
 
@@ -16,19 +16,19 @@ _PAIRS = {0: 1, 30: 2, 60: 4, 90: 8, 130: 16}  # first step of a pair -> steps t
 
 
 class Neuron(NamedTuple):
-    """Its reset is to zero, and after a spike it is held at 0 for ``rest`` steps."""
+    """Its reset is to zero, and after a spike it is held at 0 for ``pause`` steps."""
 
     tau: float
     threshold: float
-    rest: int
+    pause: int
 
 
 def hidden_neuron(number):
-    """Mystery neuron ``number``, always the same one: tau 4 to 30 steps, threshold 0.6 to 1.8, 0 to 6 steps of rest."""
+    """Mystery neuron ``number``, always the same one: tau 4 to 30 steps, threshold 0.6 to 1.8, a pause of 0 to 6."""
     draw = torch.Generator().manual_seed(100 + number)
     a, b = torch.rand(2, generator=draw).tolist()
-    rest = torch.randint(0, 7, (), generator=draw).item()
-    return Neuron(round(4 * (30 / 4) ** a, 1), round(0.6 + 1.2 * b, 2), rest)
+    pause = torch.randint(0, 7, (), generator=draw).item()
+    return Neuron(round(4 * (30 / 4) ** a, 1), round(0.6 + 1.2 * b, 2), pause)
 
 
 def question(kind, size):
@@ -48,25 +48,25 @@ def question(kind, size):
 
 def respond(neuron, current, noise=None):
     """What a neuron does with ``current`` [T]: its Record. ``noise`` [T] is added to the membrane at each step."""
-    beta, u, resting, membrane, spikes = beta_from_tau(neuron.tau), 0.0, 0, [], []
+    beta, u, pausing, membrane, spikes = beta_from_tau(neuron.tau), 0.0, 0, [], []
     for i in (current if noise is None else current + noise).tolist():
-        u = 0.0 if resting else beta * u + i
-        resting = max(0, resting - 1)
+        u = 0.0 if pausing else beta * u + i
+        pausing = max(0, pausing - 1)
         membrane.append(u)
         spikes.append(float(u > neuron.threshold))
         if spikes[-1]:
-            u, resting = 0.0, neuron.rest
+            u, pausing = 0.0, neuron.pause
     return Record(torch.tensor(spikes), torch.tensor(membrane))
 
 
 def score(hidden, yours, left):
     """Points out of 100: 40 for tau and 30 for the threshold, fewer the more per cent they are off and none at 50 %;
 
-    20 for the rest, 5 fewer for each step it is off; 10 for questions left over, of which there can be seven.
+    20 for the pause, 5 fewer for each step it is off; 10 for questions left over, of which there can be seven.
     """
     near = [max(0.0, 1 - 2 * abs(mine / theirs - 1)) for mine, theirs in zip(yours[:2], hidden[:2], strict=True)]
-    rest = max(0, 20 - 5 * abs(yours.rest - hidden.rest))
-    return round(40 * near[0] + 30 * near[1] + rest + 10 * left / (QUESTIONS - 1))
+    pause = max(0, 20 - 5 * abs(yours.pause - hidden.pause))
+    return round(40 * near[0] + 30 * near[1] + pause + 10 * left / (QUESTIONS - 1))
 
 
 class Game:
@@ -93,8 +93,8 @@ class Game:
         if self.asked.get(number):
             self.scores.setdefault(number, (yours, score(hidden_neuron(number), yours, self.left(number))))
 
-    def draw(self, axes, number, kind, size, tau, threshold, rest):
-        yours, current = Neuron(tau, threshold, rest), question(kind, size)
+    def draw(self, axes, number, kind, size, tau, threshold, pause):
+        yours, current = Neuron(tau, threshold, pause), question(kind, size)
         plots.current(current, axes[0]).set(xlabel="", ylabel="next input")
         plots.membrane(respond(yours, current), axes[1], threshold=threshold).set(xlabel="", ylabel="your U")
         rows = self.asked.get(number, [])
@@ -114,18 +114,18 @@ class Game:
         if number not in self.scores:
             left = self.left(number)
             said = f"neuron {number}: {left} of {QUESTIONS} questions left" + ("" if left else ", now answer")
-            return f"{said} · yours: tau {yours.tau:g}, threshold {yours.threshold:g}, rest {yours.rest:g}"
+            return f"{said} · yours: tau {yours.tau:g}, threshold {yours.threshold:g}, pause {yours.pause:g}"
         hidden, (given, points) = hidden_neuron(number), self.scores[number]
         found = " · ".join(
             f"{name} {theirs:g} (you said {mine:g})"
-            for name, theirs, mine in zip(("tau", "threshold", "rest"), hidden, given, strict=True)
+            for name, theirs, mine in zip(("tau", "threshold", "pause"), hidden, given, strict=True)
         )
         mean = sum(points for _, points in self.scores.values()) / len(self.scores)
         return f"{points} of 100 points: {found} · {len(self.scores)} played, {mean:.0f} points on average"
 
 
 def mystery_explorer():
-    """A neuron whose tau, threshold and rest are hidden: eight questions, then one answer, then the score."""
+    """A neuron whose tau, threshold and pause are hidden: eight questions, then one answer, then the score."""
     game = Game()
     controls = {
         "number": slider("hidden neuron", 1, 1, 50, 1),
@@ -133,7 +133,7 @@ def mystery_explorer():
         "size": slider("its size", 0.5, 0.0, 3.0, 0.01),
         "tau": slider("your tau", 8.0, 2.0, 40.0, 0.1, unit="steps"),
         "threshold": slider("your threshold", 1.0, 0.4, 2.0, 0.01),
-        "rest": slider("your rest", 0, 0, 8, 1, unit="steps"),
+        "pause": slider("your pause", 0, 0, 8, 1, unit="steps"),
     }
     panel = Panel(
         game.draw,
@@ -157,7 +157,7 @@ def mystery_explorer():
         button.on_click(lambda _: (act(panel.values()), panel.update(), follow()))
 
     on(send, lambda v: game.ask(v["number"], v["kind"], v["size"]))
-    on(done, lambda v: game.answer(v["number"], Neuron(v["tau"], v["threshold"], v["rest"])))
+    on(done, lambda v: game.answer(v["number"], Neuron(v["tau"], v["threshold"], v["pause"])))
     controls["number"].observe(follow, "value")
     panel.game, panel.buttons = game, (send, done)
     rows, *others = panel.children

@@ -10,6 +10,7 @@ import traitlets
 
 from snn_helpers import plots
 from snn_helpers.neurons import beta_from_tau, lif
+from snn_helpers.widgets.neuron_pictures import membranes
 from snn_helpers.widgets.panel import InBrowser, Panel, choice, module, slider
 
 STEPS = 100
@@ -69,13 +70,13 @@ def lif_explorer(plain=False):
 
 
 def _strip_plain():
-    figure, axes = plt.subplots(1, 4, figsize=(7.5, 1.8), sharey=True)
-    current = torch.full((STEPS,), 0.2)
-    for ax, tau in zip(axes, (2.0, 5.0, 10.0, 40.0), strict=True):
+    current, records = torch.full((STEPS,), 0.2), {}
+    for tau in 2.0, 5.0, 10.0, 40.0:
         record = lif(current, beta=beta_from_tau(tau))
-        plots.membrane(record, ax)
-        ax.set(title=f"tau = {tau:g}: {record.spikes.sum():.0f} spikes", ylabel="")
-    axes[0].set_ylabel("membrane U")
+        records[f"tau = {tau:g}: {record.spikes.sum():.0f} spikes"] = record
+    figure = membranes(records, inputs=dict.fromkeys(records, current), size=(7.5, 2.4))
+    silent = figure.axes[len(records)]
+    silent.text(STEPS - 3, 1.02, "threshold", ha="right", va="bottom", fontsize=8, color=plots.COLORS["threshold"])
     return figure
 
 

@@ -29,8 +29,18 @@ def circuit():
     return figure
 
 
-def membranes(records, *, columns=None, size=None, share=True, inputs=None):
-    """A panel for each of {title: Record of one neuron, threshold 1}, with one vertical axis unless ``share`` is off.
+def charging(traces):
+    """A panel for each of {title: membrane [T]}, each on a vertical axis of its own; there is no threshold yet."""
+    figure, axes = plt.subplots(1, len(traces), figsize=(7.5, 1.85))
+    for ax, (title, trace) in zip(axes, traces.items(), strict=True):
+        ax.plot(trace, **plots.LINES["membrane"])
+        ax.set(title=title, xlabel="time step", xlim=(-0.5, len(trace) - 0.5), ylim=(0, None))
+    axes[0].set_ylabel("membrane U")
+    return figure
+
+
+def membranes(records, *, columns=None, size=None, inputs=None):
+    """A panel for each of {title: Record of one neuron, threshold 1}, with one vertical axis.
 
     inputs : {title: current [T]}, as many, drawn above them
     """
@@ -49,14 +59,15 @@ def membranes(records, *, columns=None, size=None, share=True, inputs=None):
         plots.membrane(record, ax).set(title="" if inputs else title, xlabel="", ylabel="")
     for ax, (title, values) in zip(axes[0], (inputs or {}).items(), strict=False):
         plots.current(values, ax).set(title=title, xlabel="", ylabel="", ylim=(-0.05, 0.6))
-    if share:
-        _same_height(list(below.flat))
+    _same_height(list(below.flat))
     if inputs:
         axes[0, 0].set_ylabel("current I")
     for ax in below[:, 0]:
         ax.set_ylabel("membrane U")
     for ax in axes[-1]:
         ax.set_xlabel("time step")
+    for ax in axes.flat:
+        ax.label_outer()  # one scale a row: its numbers stand once
     return figure
 
 
@@ -93,7 +104,7 @@ def rates(currents, predicted, measured, rheobase):
     ax.plot(currents, measured["subtract"], "x", **look, label="measured, subtract")
     ax.axvline(rheobase, **plots.LINES["threshold"], label="rheobase")
     ax.set(xlabel="current I, per step", ylabel="spikes per step")
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     return figure
 
 
@@ -126,11 +137,11 @@ def tracking(pixel, membranes, error, start=200, steps=300):
     """A changing pixel and what membranes of two taus make of its spikes; the error against tau for all of them."""
     figure, axes = plt.subplots(1, 2, figsize=(6.2, 2), width_ratios=(2, 1))
     shown, at = (min(error, key=error.get), max(membranes)), np.arange(start, start + steps)  # after the charging
-    looks = (plots.COLORS["membrane"], 1.5), (plots.COLORS["threshold"], 1.5)
+    looks = (plots.COLORS["membrane"], 1.5), (plots.COLORS["other"], 1.5)
     for tau, (colour, width) in zip(shown, looks, strict=True):
         axes[0].plot(at, membranes[tau][at, 0], color=colour, linewidth=width, label=f"tau = {tau:g}")
     axes[0].plot(at, pixel[at], **plots.LINES["target"], label="the pixel")
-    axes[0].set(xlabel="time step", ylabel="brightness, membrane U", ylim=(-0.05, 1.4))
+    axes[0].set(xlabel="time step", ylabel="brightness; U", ylim=(-0.05, 1.4))
     axes[0].legend(ncols=4, loc="upper center", columnspacing=1, handlelength=1.5)
     axes[1].semilogx(list(error), list(error.values()), "o-", color=plots.COLORS["membrane"])
     axes[1].set(xlabel="tau [steps]", ylabel="error (RMS)", ylim=(0, None))

@@ -190,8 +190,8 @@ export function playground(parent, get, plain = false) {
       context.fillStyle = colors.target;
       context.textAlign = "right";
       context.textBaseline = goal < theta ? "top" : "bottom"; // away from the threshold's own label
-      const where = isPhysical(values) ? "I" : "I / (1 - beta)";
-      context.fillText(`where it is heading: ${where}`, box.left + box.width, at.y(goal) + (goal < theta ? 3 : -2));
+      const where = plain ? "" : isPhysical(values) ? ": I" : ": I / (1 - beta)";
+      context.fillText(`where it is heading${where}`, box.left + box.width, at.y(goal) + (goal < theta ? 3 : -2));
       context.textAlign = "left";
     }
     // U before its reset, as plots.membrane draws it: it falls from the step of the spike to the next one
