@@ -46,6 +46,10 @@ def neurons_and_parameters(answer):
         raise NotYet(f"wanted three pairs (neurons, parameters), one a layer, got {kind_of(answer)}.")
     if len(answer) != 3:
         raise NotYet(f"wanted three pairs (neurons, parameters), one a layer, got {len(answer)}.")
+    if all(
+        tuple(numbers(row, "neurons", "parameters")) == wanted[::-1] for row, wanted in zip(answer, LAYERS, strict=True)
+    ):
+        raise NotYet("the right numbers, the wrong way round: of each pair the neurons come first.")
     for layer, (row, wanted, slips) in enumerate(zip(answer, LAYERS, _SLIPS, strict=True), 1):
         for what, value, right, slip in zip(
             ("neurons", "parameters"), numbers(row, "neurons", "parameters"), wanted, slips, strict=True

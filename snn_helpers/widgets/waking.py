@@ -10,6 +10,7 @@ from snn_helpers import assets, plots, recipes
 from snn_helpers.widgets.panel import Panel, slider
 
 EPSILON = 1e-8  # that Adam adds to the size of a gradient before it divides by it
+OTHERS = "0.6"  # colour of all outputs but the one that leads
 NOTHING = 1e-14  # where a gradient of exactly 0 is drawn
 LAYERS = ("C0", "-", "layer 1"), ("C4", "--", "layer 2"), ("C3", "-.", "layer 3"), ("C2", ":", "layer 4")
 
@@ -31,13 +32,17 @@ def waking_explorer(run=None):
     gradient = np.array(run["gradient"])[:, :4]
     spikes, count = np.array(run["spikes"])[:, -1], len(bias)
     awake = int(np.flatnonzero(spikes)[0]) if spikes.any() else None
+    loud = gradient.max(1) > EPSILON
+    opens = int(loud.argmax()) if loud.any() else count - 1
+    leader = int(bias[opens].argmax())  # the output that is drawn apart from the others
 
     def reached(x):
         return neuron["spike"].derivative(torch.as_tensor(x) - theta).numpy()
 
     def march(ax):
-        ax.plot(bias, color=plots.COLORS["membrane"], linewidth=1)
-        ax.lines[0].set_label("output neurons")
+        others = ax.plot(np.delete(bias, leader, axis=1), color=OTHERS, linewidth=1)
+        ax.plot(bias[:, leader], color=plots.COLORS["membrane"], linewidth=2, label=f"output {leader}")
+        others[0].set_label("the other outputs")
         ax.plot(hidden[:, 2], color=plots.COLORS["input"], linestyle="-.", label="highest of layer 3")
         ax.axhline(alone, **plots.LINES["threshold"])
         ax.set(xlim=(0, count - 1), xlabel="batch", ylabel="bias", title="biases (dashed: fires by itself)")
@@ -45,11 +50,14 @@ def waking_explorer(run=None):
         ax.legend(loc="upper left")
 
     def window(ax, batch):
-        x = np.linspace(-0.2, 1.2 * theta, 281)
+        x = np.linspace(-0.4, 1.2 * theta, 321)
         ax.plot(x, reached(x), **plots.LINES["target"])
         ax.axvline(theta, **plots.LINES["threshold"])
-        ax.plot(membrane[batch], reached(membrane[batch]), "o", color=plots.COLORS["membrane"], markersize=5)
-        ax.set(yscale="log", ylim=(5e-4, 2), xlim=(-0.25, 1.25 * theta), xlabel="membrane U of the ten outputs")
+        ax.plot(np.delete(membrane[batch], leader), reached(np.delete(membrane[batch], leader)), "o", color=OTHERS)
+        first = membrane[batch, leader], reached(membrane[batch, leader])
+        ax.plot(*first, "o", color=plots.COLORS["membrane"])
+        ax.annotate(f"output {leader}", first, (-6, 4), textcoords="offset points", ha="right", fontsize=8)
+        ax.set(yscale="log", ylim=(5e-4, 2), xlim=(-0.45, 1.25 * theta), xlabel="membrane U of the ten outputs")
         ax.minorticks_off()
         ax.set(yticks=(0.001, 0.01, 0.1, 1), yticklabels=("0.001", "0.01", "0.1", "1"), ylabel="surrogate")
 
@@ -95,8 +103,6 @@ def waking_explorer(run=None):
             cursor(ax, shown)
         return figure
 
-    loud = gradient.max(1) > EPSILON
-    opens = int(loud.argmax()) if loud.any() else count - 1
     moved = np.array(run["moved"])[max(opens - 1, 0)]
     return Panel(
         draw,
@@ -104,9 +110,10 @@ def waking_explorer(run=None):
         layout=lambda figure: figure.subplot_mosaic([["march", "window", "sizes"]], width_ratios=(1.2, 1, 1.3)),
         strip=strip,
         sentence=f"The first {count} batches with the published settings, but {run['steps']} steps. Left: the biases "
-        "of the ten outputs and the highest bias of layer 3; in the middle: the membranes of the outputs (dots) on the "
-        f"surrogate, at the start and before batch {shown} (upright line), the first with an output spike; right: the "
-        f"largest gradient in each layer's weights. Before batch {opens}, where one first exceeds ε, the weights of "
-        f"the large matrix have moved by at most {moved[2]:.0e}, the biases of the outputs by up to {moved[7]:.2f}.",
+        f"of the ten outputs, of which {leader} leads, and the highest of layer 3; in the middle: the membranes of the "
+        f"outputs (dots) on the surrogate, at the start and before batch {shown} (upright line), the first with an "
+        f"output spike; right: the largest gradient in each layer's weights. Before batch {opens}, where one first "
+        f"exceeds ε, the weights of the large matrix have moved by at most {moved[2]:.0e}, the biases of the outputs "
+        f"by up to {moved[7]:.2f}.",
         size=(10, 3),
     )
