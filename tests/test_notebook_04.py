@@ -80,6 +80,18 @@ def test_the_membranes_of_the_explorer_are_those_of_part_4():
     torch.testing.assert_close(gradients.hidden_distance(1.0), record.membrane - 1)
 
 
+def test_no_learning_rate_hides_another_and_a_ring_is_around_the_one_chosen():
+    accuracy = torch.tensor([[30.0, 20.0], [40.0, 50.0], [10.0, 60.0]])
+    best = accuracy.argmax(0)
+    *marks, ring = gradients.slope_picture([1, 10], [0.1, 0.2, 0.3], accuracy, best).axes[0].lines
+    for left, right in itertools.pairwise(marks):
+        assert (np.array(right.get_xdata()) > 1.3 * np.array(left.get_xdata())).all()
+    assert ring.get_fillstyle() == "none"
+    for slope, rate in enumerate(best):
+        chosen = marks[rate].get_xdata()[slope], accuracy[rate, slope].item()
+        assert (ring.get_xdata()[slope], ring.get_ydata()[slope]) == pytest.approx(chosen)
+
+
 @pytest.mark.parametrize("beta, slope, steps", [(0.9, 5.0, 13), (0.37, 1.0, 7), (1.0, 31.0, 11)])
 def test_the_output_of_the_flow_gets_what_the_leak_leaves(beta, slope, steps):
     left = beta ** torch.arange(steps - 1, -1, -1.0)
@@ -324,6 +336,22 @@ def spike_with(backward, forward=lambda x: (x > 0).float()):
     return Spike.apply
 
 
+def badly(backward, keep=lambda ctx, x, width: None):
+    """A Function whose forward keeps what it should not, or nothing."""
+
+    class Spike(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, width):
+            keep(ctx, x, width)
+            return (x > 0).float()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return backward(ctx, grad)
+
+    return Spike.apply
+
+
 def flank(x, w):
     return (1 - x.abs() / w).clamp(min=0)
 
@@ -382,10 +410,25 @@ def test_04_1_right(accepted, answer):
     [
         (spike_with(lambda g, x, w: g * flank(x, w)), "the area is not 1"),
         (spike_with(lambda g, x, w: triangle(g, x, w) / 2), "a height of 1 / width"),
+        (spike_with(lambda g, x, w: triangle(g, x, w) * 2), "twice as high"),
+        (spike_with(lambda g, x, w: g * flank(x, w) * w), "the height is the width"),
         (spike_with(lambda g, x, w: triangle(g, x, w / 2)), "the base is too short"),
         (spike_with(lambda g, x, w: triangle(g, x, 2 * w)), "the base is too long"),
         (spike_with(lambda g, x, w: g * (1 - x.abs() / w) / w), "beyond the width it goes below 0"),
+        (spike_with(lambda g, x, w: g * (1 - x.abs() / w)), "below 0: cut it off there. And the area is not 1"),
+        (spike_with(lambda g, x, w: (1 - x.abs() / w) / w), "left out, and beyond the width it goes below 0"),
+        (spike_with(lambda g, x, w: flank(x, w)), "left out .* and the area is not 1"),
+        (spike_with(lambda g, x, w: g * flank(x, 1) / w), "the flank is as long at every width"),
         (spike_with(lambda g, x, w: g * (x.abs() <= w) / (2 * w)), "this is a boxcar"),
+        (spike_with(lambda g, x, w: g * (x.abs() < w) / w), "a boxcar, of area 2"),
+        (spike_with(lambda g, x, w: g * (x.abs() < w)), "a boxcar, of height 1"),
+        (spike_with(lambda g, x, w: -g * x.sign() * (x.abs() < w) / w**2), "this is how steep the triangle is"),
+        (spike_with(lambda g, x, w: triangle(g, (x > 0).float(), w)), "the triangle at the spike"),
+        (spike_with(lambda g, x, w: flank(g, w) / w), "this is the triangle of grad"),
+        (spike_with(lambda g, x, w: g + flank(x, w) / w), "from above is added"),
+        (spike_with(lambda g, x, w: g * (1 + x / w).clamp(min=0) / w), "above the threshold it goes on rising"),
+        (spike_with(lambda g, x, w: g / (1 + 25 * x.abs()) ** 2), "the fast sigmoid of the text, at slope 25"),
+        (spike_with(lambda g, x, w: g * 25 * torch.sigmoid(25 * x) * torch.sigmoid(-25 * x)), "still the sigmoid"),
         (spike_with(lambda g, x, w: g * (1 - x / w).clamp(min=0) / w), "x is used with its sign"),
         (spike_with(lambda g, x, w: flank(x, w) / w), "arrives from above is left out"),
         (spike_with(lambda g, x, w: -triangle(g, x, w)), "the sign is turned"),
@@ -395,6 +438,7 @@ def test_04_1_right(accepted, answer):
         (spike_with(lambda g, x, w: triangle(g, x, 1)), "always the same, whatever comes in"),
         (spike_with(lambda g, x, w: triangle(g, x, 25)), "the gradient at width 0.4 first differs at position"),
         (spike_with(triangle, lambda x: (x >= 0).float()), "fires at exactly 0 too"),
+        (spike_with(triangle, lambda x: (x > 1).float()), "x is U - threshold already"),
         (spike_with(triangle, lambda x: torch.sigmoid(x)), "The spike stays a step"),
         (spike_with(triangle, lambda x: (x < 0).float()), "the spikes first differ at position"),
         (spike_with(triangle, lambda x: x > 0), r"torch.bool, through which PyTorch sends no gradient.*\.float\(\)"),
@@ -402,7 +446,12 @@ def test_04_1_right(accepted, answer):
         (lambda x, width: (x > 0).float(), "cut off from the graph"),
         (lambda x, width: (x > 0).tolist(), "not a tensor"),
         (spike_with(lambda g, x, w: g[:2]), "the backward pass raised RuntimeError"),
+        (spike_with(lambda g, x, w: g * max(0, flank(x, w))), r"has \.clamp\(min=0\)"),
         (spike_with(lambda g, x, w: None), "backward gives no gradient for x"),
+        (badly(lambda ctx, g: g), "one value for each argument of forward"),
+        (badly(lambda ctx, g: (g * ctx.width, None)), r"ctx\.width = width"),
+        (badly(lambda ctx, g: (g * ctx.saved_tensors[0], None)), r"ctx\.save_for_backward\(x\)"),
+        (badly(lambda ctx, g: g, lambda ctx, x, width: ctx.save_for_backward(x, width)), "takes tensors only"),
         (lambda x: x, r"should take 2 arguments: \(x, width\)"),
     ],
 )
@@ -524,9 +573,12 @@ def test_04_3_wrong(refused, answer, words):
     refused("04.3", answer, words)
 
 
+def small(x, k):
+    return torch.exp(-k * x.abs())
+
+
 def safe(x, k):
-    small = torch.exp(-k * x.abs())
-    return k * small / (1 + small) ** 2
+    return k * small(x, k) / (1 + small(x, k)) ** 2
 
 
 def safe_in_place(x, k):
@@ -593,6 +645,14 @@ def test_04_4_right(accepted, answer):
         (lambda x, k: torch.sigmoid(k * x), "this is the sigmoid; wanted is its derivative"),
         (lambda x, k: 1 / (1 + k * x.abs()) ** 2, "the fast sigmoid's derivative"),
         (lambda x, k: -safe(x, k), "the sign is turned"),
+        (lambda x, k: k * small(x, k) / (1 - small(x, k)) ** 2, "infinity for x = 0, on the threshold.* divides by 0"),
+        (lambda x, k: k * small(x, k), "this is the exponential alone: .1 . small.* belongs below it"),
+        (small, "this is the exponential alone: the slope belongs in front"),
+        (lambda x, k: k * small(x, k) / (1 + small(x, k)), "a square missing below"),
+        (lambda x, k: k * small(x, k) / (1 + small(x, k) ** 2), "the square stands at the exponential alone"),
+        (lambda x, k: k * safe(x, 1), "the slope is missing in the exponent"),
+        (lambda x, k: safe(x, 1), "the slope is nowhere"),
+        (lambda x, k: k * safe(x, k), "in front twice"),
         (lambda x, k: safe(x, 25.0), "the derivative at slope 4 first differs at position"),
         (lambda x, k: 0 * x, "the derivative at slope 25 first differs"),
         (lambda x, k: x[:3], r"should have shape \[28\], got \[3\]"),
@@ -664,6 +724,19 @@ def test_04_5_right(accepted, answer):
         (lambda i, b: 1 / lif(i, beta=b, reset="none").membrane.abs().amax(0).median(), "without its sign"),
         (lambda i, b: 1 / peaks(i, 0.9).median(), "a beta of 0.9, whatever beta comes in"),
         (lambda i, b: peaks(i, b).median(), "wanted is the factor that lifts it"),
+        (lambda i, b: 1 - peaks(i, b).median(), "what is missing to the threshold"),
+        (lambda i, b: (1 / peaks(i, b)).median(), "the middle of the gains|with your gain"),
+        (lambda i, b: 1 / lif(i, beta=b, reset="none").membrane.amax(1).median(), "the maximum over the steps"),
+        (lambda i, b: 1 / lif(i, beta=b, reset="none").membrane.median(), "the middle of all membranes"),
+        (lambda i, b: 2 / peaks(i, b).max(), "half of the highest peak"),
+        (lambda i, b: 2 / peaks(i, b).median(), "half of the middle peak"),
+        (lambda i, b: 0.5 / peaks(i, b).median(), "twice the middle peak"),
+        (lambda i, b: 1 / ((1 - b) * peaks(i, b).median()), "a current scaled by 1 - beta"),
+        (lambda i, b: (1 - b) / i.amax(0).median(), "a constant current of the peak's size"),
+        (lambda i, b: (1 - b) / i.mean(0).median(), "the membrane that a constant current leads to"),
+        (lambda i, b: 1 / i.mean(0).median(), "the mean current"),
+        (lambda i, b: 1 / peaks(i.abs(), b).median(), "the current without its sign"),
+        (lambda i, b: 1 / peaks(i, 1.0).median(), "a membrane without a leak"),
         (lambda i, b: 1.0, r"with your gain 1, \d+% of 53 neurons fire at least once, not half"),
         (lambda i, b: -1 / peaks(i, b).median(), "must be above 0"),
         (lambda i, b: math.inf, "the gain is infinite"),

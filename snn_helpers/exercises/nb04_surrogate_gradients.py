@@ -21,16 +21,18 @@ def triangle(answer):
     for shape, width in ((13,), 0.4), ((7, 3), 2.0), ((2, 3, 5), 0.8):
         x = torch.randn(shape, generator=draw)
         x.view(-1)[:3] = torch.tensor([0.0, 0.3 * width, -0.8 * width])  # on the threshold, and on both flanks
-        upstream = 1 + 2 * torch.rand(shape, generator=draw)
+        upstream = 0.05 + 0.3 * torch.rand(shape, generator=draw)
         mine = x.clone().requires_grad_()
-        spikes = call(answer, x=mine, width=width)
+        spikes = _spikes(answer, mine, width)
         _check_step(spikes, x)
         grad = _backward(spikes, mine, upstream)
-        flank = 1 - x.abs() / width
+        flank, inside = 1 - x.abs() / width, x.abs() < width
         right = upstream * flank.clamp(min=0) / width
         slips = {
             "the area is not 1: a triangle from -width to width with a height of 1 has the area width.": right * width,
             "the height is wrong: a base of 2 width and an area of 1 ask for a height of 1 / width.": right / 2,
+            "it is twice as high as it should be: the area is half of base times height.": right * 2,
+            "the height is the width; for an area of 1 it is 1 / width.": right * width**2,
             "the base is too short: it falls to 0 at a distance of width on each side, not of half of it.": (
                 upstream * 2 * (1 - 2 * x.abs() / width).clamp(min=0) / width
             ),
@@ -38,13 +40,40 @@ def triangle(answer):
                 upstream * (1 - x.abs() / (2 * width)).clamp(min=0) / (2 * width)
             ),
             "beyond the width it goes below 0: cut it off there.": upstream * flank / width,
-            "this is a boxcar; a triangle falls from the middle on.": upstream * (x.abs() <= width) / (2 * width),
+            "beyond the width it goes below 0: cut it off there. And the area is not 1.": upstream * flank,
+            "the flank is as long at every width: it is 1 - |x| / width that falls to 0 at the width.": (
+                upstream * (1 - x.abs()).clamp(min=0) / width
+            ),
+            "this is a boxcar; a triangle falls from the middle on.": upstream * inside / (2 * width),
+            "this is a boxcar, of area 2; a triangle falls from the middle on.": upstream * inside / width,
+            "this is a boxcar, of height 1; a triangle falls from the middle on.": upstream * inside,
+            "this is how steep the triangle is; its height is what is wanted, for it is the derivative itself.": (
+                -upstream * x.sign() * inside / width**2
+            ),
+            "this is the triangle at the spike, 0 or 1. Save x, what comes in, not what goes out.": (
+                upstream * (1 - (x > 0).float() / width).clamp(min=0) / width
+            ),
             "x is used with its sign; the triangle has a flank on each side.": (
                 upstream * ((1 - x / width).clamp(min=0) / width)
             ),
+            "x is used with its sign: above the threshold it goes on rising; the triangle has a flank on each side.": (
+                upstream * ((1 + x / width).clamp(min=0) / width)
+            ),
+            "this is the triangle of grad. It belongs to x, which forward has saved; grad is multiplied by it.": (
+                (1 - upstream / width).clamp(min=0) / width
+            ),
             "the gradient that arrives from above is left out: multiply by grad.": flank.clamp(min=0) / width,
+            "the gradient that arrives from above is left out (multiply by grad), and the area is not 1.": (
+                flank.clamp(min=0)
+            ),
+            "the gradient that arrives from above is left out, and beyond the width it goes below 0.": (flank / width),
+            "the gradient that arrives from above is added; the chain rule multiplies.": upstream + right / upstream,
             "the sign is turned: it should be largest where a little more would make a spike.": -right,
             "this is the fast sigmoid of the text, not the triangle.": upstream / (1 + width * x.abs()) ** 2,
+            "this is the fast sigmoid of the text, at slope 25, not the triangle.": upstream / (1 + 25 * x.abs()) ** 2,
+            "this is still the sigmoid of SigmoidSpike, not the triangle.": (
+                upstream * 25 * torch.sigmoid(25 * x) * torch.sigmoid(-25 * x)
+            ),
             "this is the true derivative, which is 0.": torch.zeros(shape),
             "this is a derivative of 1 everywhere (straight-through).": upstream,
             "the width is always the same, whatever comes in.": upstream * (1 - x.abs()).clamp(min=0),
@@ -56,10 +85,21 @@ def triangle(answer):
     return "a step forward, a triangle backward, at any width. Any bump at the threshold will do, if it is one."
 
 
+def _spikes(answer, x, width):
+    try:
+        return call(answer, x=x, width=width)
+    except NotYet as reason:
+        if "can only save variables" in str(reason):
+            raise NotYet("save_for_backward takes tensors only. The width is a number: ctx.width = width.") from None
+        raise
+
+
 def _check_step(spikes, x):
     """Raise NotYet unless ``spikes`` is the step of x and the graph goes on behind it."""
     if alike(spikes, (x >= 0).float()):
         raise NotYet("your spike fires at exactly 0 too. Here, as in snnTorch, it fires above the threshold only.")
+    if alike(spikes, (x > 1).float()):
+        raise NotYet("your spike fires above 1. But x is U - threshold already: it fires above 0.")
     inside = torch.is_tensor(spikes) and spikes.shape == x.shape and ((spikes > 1e-3) & (spikes < 1 - 1e-3)).any()
     if inside:
         raise NotYet("forward returns values between 0 and 1. The spike stays a step; only its derivative is replaced.")
@@ -75,11 +115,23 @@ def _check_step(spikes, x):
         raise NotYet("the spikes are right, but cut off from the graph: return what your Function.apply returns.")
 
 
+# what PyTorch says of a backward, and what to do about it
+_BACKWARD = {
+    "incorrect number of gradients": ". It returns one value for each argument of forward: `return ..., None`.",
+    "no attribute": ". What backward needs is kept in forward: `ctx.width = width`.",
+    "tuple index out of range": ". Nothing was saved in forward: `ctx.save_for_backward(x)`.",
+    "not enough values to unpack": ". Nothing was saved in forward: `ctx.save_for_backward(x)`.",
+    "Boolean value of Tensor": ". Python's max and if look at one number; a tensor has .clamp(min=0).",
+}
+
+
 def _backward(spikes, x, upstream):
     try:
         (grad,) = torch.autograd.grad(spikes, x, upstream.to(spikes.dtype), allow_unused=True)
     except Exception as error:
-        raise NotYet(f"the backward pass raised {type(error).__name__}: {str(error).splitlines()[0]}") from None
+        said = str(error).splitlines()[0]
+        why = next((why for words, why in _BACKWARD.items() if words in said), "")
+        raise NotYet(f"the backward pass raised {type(error).__name__}: {said}{why}") from None
     if grad is None:
         raise NotYet("the spikes are right, but backward gives no gradient for x: its first value is None.")
     return grad
@@ -182,6 +234,14 @@ def safe_sigmoid(answer):
                 "this is the sigmoid; wanted is its derivative.": torch.sigmoid(slope * x),
                 "this is the fast sigmoid's derivative; wanted is that of the sigmoid.": 1 / (1 + slope * x.abs()) ** 2,
                 "there is a square missing below.": slope * small / (1 + small),
+                "this is the exponential alone: (1 + small)**2 belongs below it.": slope * small,
+                "this is the exponential alone: the slope belongs in front, (1 + small)**2 below.": small,
+                "the square stands at the exponential alone; wanted is (1 + small)**2.": slope * small / (1 + small**2),
+                "the slope is missing in the exponent: s is the sigmoid of slope * x.": slope
+                * (flat := x.double().abs().neg().exp())
+                / (1 + flat) ** 2,
+                "the slope is nowhere: it stands in the exponent, and in front.": flat / (1 + flat) ** 2,
+                "the slope stands in front twice.": slope * wanted,
                 "the sign is turned.": -wanted,
             }
             recognise(got, wanted, slips)
@@ -194,6 +254,11 @@ def _refuse_overflow(values, x, slope):
     if odd.any():
         place = x[odd][x[odd].abs().argmin()].item()
         value = "NaN" if torch.isnan(values[odd]).any() else "infinity"
+        if abs(slope * place) < 1:
+            raise NotYet(
+                f"at slope {slope:g} your function gives {value} for x = {place:g}, on the threshold: there it divides "
+                "by 0. The bottom is (1 + ...)**2, which is never below 1."
+            )
         raise NotYet(
             f"at slope {slope:g} your function gives {value} for x = {place:g}. The exponential of a large number "
             "overflows; one of a negative number cannot."
@@ -227,7 +292,7 @@ def _refuse_tails(values, wanted, x, slope):
 )
 def wake(answer):
     draw = torch.Generator().manual_seed(405)
-    for steps, count, beta in (11, 53, 0.5), (29, 101, 0.9), (7, 31, 0.8):
+    for steps, count, beta in (11, 53, 0.6), (29, 101, 0.9), (7, 31, 0.8):
         current = 0.2 * torch.randn(steps, count, generator=draw) * torch.rand(count, generator=draw)
         gain = number(call(answer, current=current, beta=beta), "the gain")
         membrane = lif(current, beta=beta, reset="none").membrane
@@ -240,6 +305,31 @@ def wake(answer):
             "the lowest peak of all: that wakes everybody.": peaks.min(),
             "the mean of the peaks. Half of the neurons are above their median, not above their mean.": peaks.mean(),
             "the mean membrane in place of its peak.": membrane.mean(0).median(),
+            "the middle of all membranes. Take the peak of each neuron over the steps, then their middle.": (
+                membrane.median()
+            ),
+            "the peak of each step. A peak for each neuron is wanted: the maximum over the steps, the first axis.": (
+                membrane.amax(1).median()
+            ),
+            "half of the highest peak. Half of the neurons are wanted, not half of a peak.": peaks.max() / 2,
+            "half of the middle peak: at twice the gain more than half of them fire.": peaks.median() / 2,
+            "twice the middle peak: at half the gain hardly anybody fires.": 2 * peaks.median(),
+            "the mean current. A neuron fires at its peak, and the membrane adds up what it gets.": (
+                current.mean(0).median()
+            ),
+            "the membrane that a constant current leads to. This one is not constant: run the neuron.": (
+                current.mean(0).median() / (1 - beta)
+            ),
+            "the membrane that a constant current of the peak's size leads to. This one is not constant.": (
+                current.amax(0).median() / (1 - beta)
+            ),
+            "a current scaled by 1 - beta. The neuron of this series adds the current as it comes.": (
+                (1 - beta) * peaks.median()
+            ),
+            "the current without its sign. One below 0 pushes the membrane down.": (
+                lif(current.abs(), beta=beta, reset="none").membrane.amax(0).median()
+            ),
+            "a membrane without a leak: beta is missing.": current.cumsum(0).amax(0).median(),
             "the size of the membrane without its sign. One far below 0 does not fire.": membrane.abs()
             .amax(0)
             .median(),
@@ -249,6 +339,10 @@ def wake(answer):
         slips["this is the peak of the middle neuron; wanted is the factor that lifts it to the threshold."] = (
             peaks.median()
         )
+        slips["this is what is missing to the threshold; a factor lifts the membrane, not a sum."] = 1 - peaks.median()
+        slips[
+            "this is the middle of the gains. A peak below 0 has a negative one: take the middle of the peaks first."
+        ] = (1 / peaks).median()
         recognise(gain, 1 / peaks.median(), slips, tolerance=2e-3)
         if gain <= 0:
             raise NotYet(f"a gain must be above 0, got {gain:.4g}: a negative one turns every current round.")

@@ -123,6 +123,24 @@ def _strip_surrogate():
     return figure
 
 
+def slope_picture(slopes, rates, accuracy, best):
+    """Accuracy [rate, slope] in percent against the slope, the rates side by side; ``best``: the rate chosen for each.
+
+    The Figure. A ring stands around what was chosen, and the line goes through the rings.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.2))
+    places = torch.tensor([[0.72], [1.0], [1.39]]) * torch.tensor(slopes)
+    for place, row, rate, mark in zip(places, accuracy, rates, "vs^", strict=True):
+        ax.plot(place, row, mark, color="0.4", markersize=5, label=f"learning rate {rate:g}")
+    chosen = torch.arange(len(slopes))
+    ring = dict(color=plots.COLORS["membrane"], fillstyle="none", markersize=12, zorder=1)
+    ax.plot(places[best, chosen], accuracy[best, chosen], "o-", **ring, label="the rate chosen for it")
+    ax.set(xscale="log", xlabel="slope of the fast sigmoid", ylabel="test accuracy [%]")
+    ax.set(ylim=(0, 100), title="each slope at the rate that suits it")
+    ax.legend(loc="lower left")
+    return figure
+
+
 # ---- gradients over layer and time
 
 SIZES = 20, 16, 16, 16  # input neurons, then three layers
