@@ -2,7 +2,9 @@
 
 import io
 import re
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,27 @@ def test_pad_and_controls_follow_each_other(images):
     panel.controls["column"].value, panel.controls["digit"].value = 5, 2
     assert (pad.row, pad.column) == (3, 5) and pad.pixels == images[2].numpy().tobytes()
     assert panel.pad in panel.children[2].children, "the pad is not on the page"
+
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+def new_words():
+    """(notebook, word) for each first column of the lessons' tables of new words, without symbols and explanations."""
+    for path in sorted(NOTEBOOKS.glob("0[1-9]*.ipynb")):
+        for cell in nbformat.read(path, 4).cells:
+            table = cell.source.lower().partition("new word")[2] if cell.cell_type == "markdown" else ""
+            for row in re.findall(r"^\| (.+?) \|", table.partition("|---")[2], re.M):
+                yield path.stem[:2], re.split(r" \(|:", re.sub(r"\$.*?\$", "", row))[0]
+
+
+def test_the_glossary_has_the_new_words_of_every_lesson():
+    (glossary,) = (
+        cell.source.lower()
+        for cell in nbformat.read(NOTEBOOKS / "00_start_here.ipynb", 4).cells
+        if cell.source.startswith("## Glossary")
+    )
+    words, known = list(new_words()), set(re.findall(r"[a-z]+", glossary))
+    assert {lesson for lesson, _ in words} == {f"{k:02}" for k in range(1, 9)}
+    missing = [(lesson, word) for lesson, word in words if not set(re.findall(r"[a-z]+", word)) <= known]
+    assert not missing
