@@ -29,7 +29,7 @@ def poisson_explorer(digits=None, *, error=False):
         decoded = spikes.mean(0) / gain
         plots.image(image, axes["image"]).set_title("image x")
         _digit_raster(spikes, image, axes["raster"])
-        plots.image(decoded, axes["decoded"], vmax=1).set_title("mean over t / gain")
+        plots.image(decoded, axes["decoded"], vmax=1).set_title("decoded")
         seen = f"T = {steps} steps, {spikes.sum():,.0f} spikes"
         if not error:
             return seen
