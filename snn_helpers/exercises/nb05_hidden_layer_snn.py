@@ -99,6 +99,17 @@ FLOORS = {
         lambda c, t: _floor(c, 1) * t
     ),
     "this has one other class only; there are C - 1 of them.": lambda c, t: _floor(2, t),
+    "the sign in the exponent is turned; this is the largest loss, the right neuron silent and all others firing.": (
+        lambda c, t: math.log(1 + (c - 1) * math.exp(t))
+    ),
+    "in the sum under the softmax the right class is missing: its own e^T stands there too.": (
+        lambda c, t: math.log((c - 1) * math.exp(-t))
+    ),
+    "mind the brackets: it is (classes - 1) that is multiplied, not 1.": lambda c, t: math.log(1 + c - math.exp(-t)),
+    "a neuron that never fires has a score of 0, not of -T.": lambda c, t: _floor(c, 2 * t),
+    "the loss of a digit is one logarithm, that of the right class; it is not divided by the classes.": (
+        lambda c, t: _floor(c, t) / c
+    ),
 }
 
 
@@ -170,6 +181,9 @@ def _check_weights(before, after):
         raise NotYet("the biases do the firing here, whatever the picture. Enlarge the weights, which know the pixels.")
 
 
+WHOLE_TENSORS = "Are b and c tensors? Theirs are 64-bit whole numbers; `.item()` makes Python's of them, without end."
+
+
 @exercise(
     "05.5",
     "only digits that one of them reads rightly and the other does not say anything. Count b and c, one for each way.",
@@ -185,9 +199,14 @@ def mcnemar(answer):
         b = ((first == labels) & (second != labels)).sum().item()
         c = ((first != labels) & (second == labels)).sum().item()
         wanted = _two_sided(b, c)
-        got = call(answer, labels=labels, first_answers=first, second_answers=second)
+        try:
+            got = call(answer, labels=labels, first_answers=first, second_answers=second)
+        except NotYet as reason:
+            overflow = "OverflowError" in str(reason) or "too large for a float" in str(reason)
+            raise NotYet(f"{reason} {WHOLE_TENSORS}" if overflow else str(reason)) from None
         case = f"{digits} digits, b = {b}, c = {c}"
         got, n, gap = number(got, f"the p-value for {case}"), max(1, b + c), abs(b - c)
+        right = [(answers == labels).sum().item() for answers in (first, second)]
         slips = {
             "the sum begins with k = 0.": 2 * (_tail(min(b, c), b + c) - 0.5 ** (b + c)),
             "this is one side of it; the gap could have gone the other way as well, so times 2.": wanted / 2,
@@ -207,10 +226,29 @@ def mcnemar(answer):
             "this is the chance of exactly this split; wanted is that of this one and of all less even ones.": (
                 math.comb(b + c, b) / 2 ** (b + c)
             ),
+            "this is twice the chance of exactly this split; the less even ones belong to the sum as well.": (
+                2 * math.comb(b + c, b) / 2 ** (b + c)
+            ),
+            "b and c are not all that each gets right: digits that both get right say nothing.": (_two_sided(*right)),
+            "b and c are not all that each gets wrong: digits that both get wrong say nothing.": (
+                _two_sided(*(digits - count for count in right))
+            ),
+            "the sum goes up to the smaller of b and c, not to the larger.": 2 * _tail(max(b, c), b + c),
+            "a p of 1 says that nothing speaks for either. Does the sum go up to the smaller of b and c, and does a "
+            "digit count only if one of the two alone is right?": 1.0,
+            "this is 1 - p.": 1 - wanted,
+            "each of the 2**n ways to toss is equally likely: divide the sum by 2**n.": (
+                2 * _tail(min(b, c), b + c) * 2 ** (b + c)
+            ),
+            "this compares two accuracies as if each had its own digits; here both saw the same ones.": _unpaired(
+                *right, digits
+            ),
         }
-        recognise(got, wanted, slips, what=case, tolerance=1e-3)
+        if got == 0 and b + c:
+            raise NotYet(f"{case}: a p of 0. {WHOLE_TENSORS}")
         if b == c and got > 1:
             raise NotYet(f"{case}: a probability of {got:.4g}. Where b = c the middle counts twice; cut it off at 1.")
+        recognise(got, wanted, slips, what=case, tolerance=1e-3)
         if not 0 <= got <= 1:
             raise NotYet(f"{case}: {got:.4g} is no probability, which lies between 0 and 1.")
         # a logarithm of factorials in 32 bits is good to three digits
@@ -225,6 +263,12 @@ def _answers(labels, right, generator):
 
 def _two_sided(b, c):
     return min(1.0, 2 * _tail(min(b, c), b + c))
+
+
+def _unpaired(one, other, digits):
+    """The p-value of the z-test for two shares of different digits."""
+    share = (one + other) / (2 * digits)
+    return math.erfc(abs(one - other) / digits / math.sqrt(2 * share * (1 - share) / digits) / math.sqrt(2))
 
 
 def _tail(most, tosses):

@@ -49,6 +49,18 @@ LOSSES = {
     "the loss is added up over the batch; wanted is its mean.": lambda records, labels: (
         highest(records, labels) * len(labels)
     ),
+    "nll_loss wants logarithms of chances; cross_entropy takes the scores as they are.": lambda records, labels: (
+        F.nll_loss(records[-1].membrane.amax(0), labels)
+    ),
+    "this is the mean squared difference from 0 and 1; wanted is the cross entropy.": lambda records, labels: (
+        F.mse_loss(records[-1].membrane.amax(0), F.one_hot(labels, CLASSES).float())
+    ),
+    "this is the lowest membrane of each neuron; wanted is the highest.": lambda records, labels: F.cross_entropy(
+        records[-1].membrane.amin(0), labels
+    ),
+    "this is the membrane after its reset, with the spikes taken off: record.membrane is the one before.": (
+        lambda records, labels: F.cross_entropy((records[-1].membrane - records[-1].spikes).amax(0), labels)
+    ),
     "the loss is that of the spikes and of the membranes together; wanted is that of the membranes alone.": (
         lambda records, labels: highest(records, labels) + losses.ce_count_loss(records[-1], labels)
     ),
@@ -95,8 +107,8 @@ LOOPS = {
 def membrane_loss(answer):
     for seed, count, make in CASES:
         batches = _batches(seed, count)
-        wanted, moved = _trained(seed, make, batches, train)
-        got, change = _trained(
+        wanted, moved, _ = _trained(seed, make, batches, train)
+        got, change, steps = _trained(
             seed,
             make,
             batches,
@@ -105,7 +117,7 @@ def membrane_loss(answer):
             ),
         )
         if not alike(change, moved, 1e-3):
-            _name_what_moved(seed, make, batches, change)
+            _name_what_moved(seed, make, batches, change, steps)
             raise NotYet(
                 "the weights end elsewhere. One change only: the loss is the cross entropy of the highest membrane."
             )
@@ -118,24 +130,36 @@ def membrane_loss(answer):
     return "one line changed. A membrane says how near a spike was, so no surrogate stands before the last weights."
 
 
-def _name_what_moved(seed, make, batches, change):
+def _name_what_moved(seed, make, batches, change, steps):
     """Raise NotYet with the slip that moves the weights in this way, if there is one."""
     if not change.any():
         raise NotYet(
             "no weight has moved. The order is zero_grad(), backward(), step(): the first clears the gradients, the "
             "second fills them, the third goes by them."
         )
+    if not steps:
+        raise NotYet(
+            "the weights have moved, but not by the optimizer that is given: take its steps, optimizer.step()."
+        )
+    if 1 < steps < len(batches):
+        raise NotYet(f"{steps} steps for {len(batches)} batches; wanted is one each.")
     for reason, how in {**{reason: {"loss": loss} for reason, loss in LOSSES.items()}, **LOOPS}.items():
         if alike(change, _trained(seed, make, batches, lambda *given, how=how: train(*given, **how))[1], 1e-3):
             raise NotYet(reason)
     if alike(change, _trained(seed, make, batches[:1], train)[1], 1e-3):
         raise NotYet("only the first batch was learnt from. Does `return` stand inside the loop?")
-    if alike(change, _trained(seed, make, batches, lambda *given: (train(*given), train(*given)))[1], 1e-3):
-        raise NotYet("every batch was learnt from twice; wanted is one pass.")
+    if steps != len(batches):
+        times, rest = divmod(steps, len(batches))
+        often = {2: "twice", 3: "three times"}.get(times, f"{times} times")
+        raise NotYet(
+            f"{steps} step{'s' * (steps > 1)} for {len(batches)} batches; wanted is one each."
+            if rest
+            else f"every batch was learnt from {often}; wanted is one pass."
+        )
 
 
 def _trained(seed, make, batches, loop):
-    """What ``loop`` returned, and how far it moved all weights of a network of this seed, as one row."""
+    """What ``loop`` returned, how far it moved all weights of this seed's network (one row), and in how many steps."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         first = nn.Sequential(nn.Flatten(-3), nn.Linear(PIXELS**2, HIDDEN))
@@ -145,8 +169,10 @@ def _trained(seed, make, batches, loop):
                 part.mul_(2)  # lively, so that spikes and membranes teach different things
     before = nn.utils.parameters_to_vector(net.parameters()).detach().clone()
     given = [(images.clone(), labels.clone()) for images, labels in batches]
-    got = loop(net, given, encode, make(net.parameters()))
-    return got, nn.utils.parameters_to_vector(net.parameters()).detach() - before
+    optimizer, steps = make(net.parameters()), []
+    optimizer.register_step_post_hook(lambda *_: steps.append(1))
+    got = loop(net, given, encode, optimizer)
+    return got, nn.utils.parameters_to_vector(net.parameters()).detach() - before, len(steps)
 
 
 def encode(images):
