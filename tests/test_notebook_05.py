@@ -15,7 +15,7 @@ import record_twin
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import assets, data, losses, networks, plots, surrogates, training, weights, widgets
+from snn_helpers import assets, data, losses, networks, neurons, plots, surrogates, training, weights, widgets
 from snn_helpers.encoding import poisson
 from snn_helpers.exercises import grade, nb05_loop
 from snn_helpers.neurons import Record, lif
@@ -336,6 +336,46 @@ def test_the_twin_can_be_recorded_again(monkeypatch, tmp_path):
     assert (run["system"], run["seed"], run["test_images"]) == ("mlp-twin", 7, 53)
 
 
+def test_the_gaps_of_the_recorded_pairs_are_what_the_text_says():
+    pairs = zip(weights.recorded("hidden-layer", "fast"), weights.recorded("mlp-twin", "fast"), strict=True)
+    gaps = [100 * (snn["test_accuracy"] - ann["test_accuracy"]) for snn, ann in pairs]
+    assert all(-1 < gap < 0 for gap in gaps), "the twin is ahead in each pair, by tenths of a point"
+    assert sum(abs(gap) < 196 * math.sqrt(0.98 * 0.02 / 10_000) for gap in gaps) == 2
+
+
+# ---- the notebook's own code
+
+
+def source(words):
+    (found,) = [cell.source for cell in NOTEBOOK.cells if cell.cell_type == "code" and words in cell.source]
+    return found
+
+
+def test_a_quarter_of_biases_and_threshold_is_the_drive_given_back(snn, digits):
+    names = {"torch": torch, "F": F, "neurons": neurons}
+    exec(source("def answers_of("), names)
+    frames = poisson(pixels(digits) / 4, T, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        counts, scaled = (snn(height * frames)[-1].spikes.sum(0) for height in (1, 4))
+    assert torch.equal(names["answers_of"](snn, frames, 1, 1), counts.argmax(-1))
+    assert torch.equal(names["answers_of"](snn, frames, 1 / 4, 1 / 4), scaled.argmax(-1))
+    assert not torch.equal(counts, scaled)
+
+
+def test_nobody_has_to_read_a_guard():
+    for cell in NOTEBOOK.cells:
+        if cell.cell_type == "code" and "hide-input" not in cell.metadata.get("tags", []):
+            guards = [line for line in cell.source.splitlines() if re.search(r"interrupted|stopped|^\s*raise ", line)]
+            assert not guards, (cell.id, guards)
+
+
+def test_the_new_words_lead_to_a_glossary_that_is_there():
+    start = nbformat.read(Path(__file__).parents[1] / "notebooks" / "00_start_here.ipynb", 4)
+    (words,) = [cell.source for cell in NOTEBOOK.cells if "| new word |" in cell.source]
+    assert "(00_start_here.ipynb#Glossary)" in words
+    assert any("## Glossary" in cell.source.splitlines() for cell in start.cells)
+
+
 # ---- what the notebook says of other libraries
 
 
@@ -461,6 +501,11 @@ def test_05_2_right(accepted, answer):
         (lambda c, t: least(c, t - 1), "one step too few"),
         (lambda c, t: least(c, t + 1), "one step too many"),
         (lambda c, t: math.log(c) / t, "the loss of a guess divided by the steps"),
+        (lambda c, t: math.log(1 + (c - 1) * math.exp(t)), "this is the largest loss"),
+        (lambda c, t: math.log(c - 1) - t, "the right class is missing"),
+        (lambda c, t: math.log(1 + c - 1 * math.exp(-t)), "mind the brackets"),
+        (lambda c, t: -math.log(math.exp(t) / (math.exp(t) + (c - 1) * math.exp(-t))), "a score of 0, not of -T"),
+        (lambda c, t: least(c, t) / c, "not divided by the classes"),
         # nothing that is known: no slip is named that only happens to give one of the values
         (lambda c, t: math.log(c) if t == 1 else 7.0, r"10 classes, 1 step: 2.30259 is too large"),
         (lambda c, t: least(c, t) if t < 5 else least(c, 1), r"10 classes, 5 steps: 1.46115 is too large"),
@@ -696,6 +741,10 @@ def gradients_cleared_too_late(net, batches, encode, optimizer):
     return values
 
 
+def own_optimizer(net, batches, encode, optimizer):
+    return by_amax(net, batches, encode, torch.optim.Adam(net.parameters(), lr=3e-3))
+
+
 def twice(*given):
     by_amax(*given)
     return by_amax(*given)
@@ -715,7 +764,14 @@ def twice(*given):
         (other(lambda r, y: F.cross_entropy(r[-1].membrane.amax(0), y, reduction="sum")), "added up over the batch"),
         (other(lambda r, y: -nb05_loop.highest(r, y)), "the sign is turned"),
         (other(lambda r, y: nb05_loop.highest(r, y) + losses.ce_count_loss(r[-1], y)), "of the membranes alone"),
-        (other(lambda r, y: F.cross_entropy(r[-1].membrane.amin(0), y)), "the weights end elsewhere"),
+        (other(lambda r, y: F.cross_entropy(r[-1].membrane.amin(0), y)), "the lowest membrane"),
+        (other(lambda r, y: F.cross_entropy((r[-1].membrane - r[-1].spikes).amax(0), y)), "after its reset"),
+        (other(lambda r, y: F.nll_loss(r[-1].membrane.amax(0), y)), "nll_loss wants logarithms"),
+        (other(lambda r, y: F.mse_loss(r[-1].membrane.amax(0), F.one_hot(y, 5).float())), "mean squared difference"),
+        (other(lambda r, y: F.cross_entropy(r[-1].membrane.median(0).values, y)), "the weights end elsewhere"),
+        (own_optimizer, "not by the optimizer that is given"),
+        (lambda net, batches, *rest: [by_amax(net, batches, *rest) for _ in range(3)].pop(), "learnt from three times"),
+        (lambda net, batches, *rest: by_amax(net, batches[:-1], *rest), "5 steps for 6 batches"),
         (other(detached), "your function raised RuntimeError"),
         (other(zero=False), "zero_grad.. before each backward"),
         (other(late=True), "gradients of the last batch move nothing"),
@@ -833,6 +889,33 @@ def just_this_split(labels, first, second):
     return math.comb(b + c, b) / 2 ** (b + c)
 
 
+def all_right(labels, first, second):
+    one, other = (first == labels).sum().item(), (second == labels).sum().item()
+    return min(1.0, 2 * tail(min(one, other), one + other))
+
+
+def all_wrong(labels, first, second):
+    one, other = (first != labels).sum().item(), (second != labels).sum().item()
+    return min(1.0, 2 * tail(min(one, other), one + other))
+
+
+def to_the_larger(labels, first, second):
+    b, c = b_and_c(labels, first, second)
+    return 2 * tail(max(b, c), b + c)
+
+
+def whole_tensors(labels, first, second, divide):
+    b, c = map(torch.tensor, b_and_c(labels, first, second))
+    n = b + c
+    return min(1.0, 2 * sum(divide(math.comb(n, k), n) for k in range(min(b, c) + 1)))
+
+
+def two_shares(labels, first, second):
+    one, other = ((answers == labels).double().mean().item() for answers in (first, second))
+    mean = (one + other) / 2
+    return math.erfc(abs(one - other) / math.sqrt(2 * mean * (1 - mean) * 2 / len(labels)))
+
+
 def not_divided(labels, first, second):
     b, c = b_and_c(labels, first, second)
     return float(2 * sum(math.comb(b + c, k) for k in range(min(b, c) + 1)))
@@ -855,8 +938,16 @@ def not_divided(labels, first, second):
         (one_too_few, r"goes up to min\(b, c\), that included"),
         (without_0, "the sum begins with k = 0|p-value for"),
         (just_this_split, "the chance of exactly this split"),
-        (not_divided, "is no probability|too large"),
-        (lambda *given: 1 - exact(*given), "p-value for 211 digits, .* is too large"),
+        (not_divided, "divide the sum by 2..n"),
+        (lambda *given: 1 - exact(*given), "this is 1 - p"),
+        (lambda *given: 2 * just_this_split(*given), "twice the chance of exactly this split"),
+        (all_right, "not all that each gets right"),
+        (all_wrong, "not all that each gets wrong"),
+        (lambda *given: min(1, to_the_larger(*given)), "a p of 1 says"),
+        (to_the_larger, "up to the smaller of b and c"),
+        (two_shares, "as if each had its own digits"),
+        (lambda *given: whole_tensors(*given, lambda total, n: total / 2**n), "OverflowError.*Are b and c tensors"),
+        (lambda *given: whole_tensors(*given, lambda total, n: total * 2**-n), "a p of 0. Are b and c tensors"),
         (lambda *given: 0.05, "p-value for 211 digits, .* is too"),
         (lambda *given: math.nan, "p-value for 211 digits, .* is NaN"),
         (lambda *given: -0.5, "is no probability"),
