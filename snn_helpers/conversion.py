@@ -72,7 +72,7 @@ def activation_scales(
     if not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(
             f"normalize: images must lie in [0, 1], as the spiking network will see them, got [{images.min():.3g}, "
-            f"{images.max():.3g}]. Undo the normalisation, or use images.clamp(0, 1)."
+            f"{images.max():.3g}]. Undo their normalisation: images * deviation + mean."
         )
     share = 1 - percentile / 100
     largest, positive = [next(cnn.parameters()).new_empty(0)] * len(blocks), [0] * len(blocks)

@@ -150,7 +150,7 @@ def _check(name: str, image: torch.Tensor, steps: int) -> None:
     if not (low >= 0 and high <= 1):
         raise ValueError(
             f"{name}: image must lie in [0, 1], got [{low:.3g}, {high:.3g}]. "
-            "Undo the normalisation, or use image.clamp(0, 1)."
+            "Undo its normalisation: image * deviation + mean."
         )
 
 

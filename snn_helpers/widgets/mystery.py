@@ -95,7 +95,7 @@ class Game:
 
     def draw(self, axes, number, kind, size, tau, threshold, pause):
         yours, current = Neuron(tau, threshold, pause), question(kind, size)
-        plots.current(current, axes[0]).set(xlabel="", ylabel="next input")
+        plots.current(current, axes[0]).set(xlabel="", ylabel="next input", ylim=(-0.05 * size, max(1.15 * size, 0.1)))
         plots.membrane(respond(yours, current), axes[1], threshold=threshold).set(xlabel="", ylabel="your U")
         rows = self.asked.get(number, [])
         for row, (_, sent, spikes) in enumerate(rows):

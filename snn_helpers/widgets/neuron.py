@@ -11,7 +11,7 @@ import traitlets
 from snn_helpers import plots
 from snn_helpers.neurons import beta_from_tau, lif
 from snn_helpers.widgets.neuron_pictures import membranes
-from snn_helpers.widgets.panel import InBrowser, Panel, choice, module, slider
+from snn_helpers.widgets.panel import InBrowser, Panel, choice, keep_left, module, slider
 
 STEPS = 100
 WIRINGS = ["current per step", "physical current"]
@@ -131,6 +131,7 @@ def landscape_explorer():
     return Panel(
         _draw_landscape,
         controls,
+        layout=lambda figure: keep_left(figure).subplots(),
         strip=_strip_landscape,
         sentence="Neurons under one current, row by row; outlined: spikes. With a current per step the stripes draw "
         "together as tau grows; with a physical current, of the same effect at tau = 10, they draw apart. Bottom: the "
@@ -149,8 +150,13 @@ def _draw_landscape(ax, wiring, size, rows):
     physical = size / (1 - math.exp(-1 / SAME))
     what = f"{size:.2f} per step" if wiring == WIRINGS[0] else f"physical current {physical:.2f}"
     if rows == "threshold":
-        edge = f"the last that fires: {values[spikes.any(0)].max():.2f}" if spikes.any() else "none fires"
-        return f"{what} · tau = 10 in every row, so both wirings are one · {edge}, in theory {physical:.2f}"
+        fire = spikes.any(0)
+        edge = (
+            f"the last that fires: {values[fire].max():.2f}, in theory {physical:.2f}" if fire.any() else "none fires"
+        )
+        if fire.all():
+            edge = f"all fire: thresholds up to {physical:.2f} would"
+        return f"{what} · tau = 10 in every row, so both wirings are one · {edge}"
     few, many = (int(spikes[:, (values - tau).abs().argmin()].sum()) for tau in (5, 30))
     edge = f" · silent up to tau = {-1 / math.log(1 - size):.2f}" if wiring == WIRINGS[0] else ""
     return f"{what} · spikes in 60 steps: {few} at tau = 5, {many} at tau = 30{edge}"

@@ -146,9 +146,11 @@ def rules_explorer(rules=None):
         curve, cnn, lost = rules.curve(**switches), rules.cnn(**switches), rules.lost(**switches)
         ax.set_title(f"blue: in spikes; dash-dotted: its CNN{f'; mean and range of {seeds} trainings' * (seeds > 1)}")
         spread = f", {lost.min():+.2f} to {lost.max():+.2f}" if seeds > 1 else ""
-        nothing = "" if switches["extra"] != "no biases" else " · there is no bias to treat"
-        if nothing == "" and switches["scale"] == "as trained":
-            nothing = " · every scale is 1: the biases stay as they are"
+        nothing = ""
+        if switches["extra"] == "no biases":
+            nothing = f" · biases {switches['biases']}: there are none"
+        elif switches["scale"] == "as trained":
+            nothing = f" · biases {switches['biases']}: the same, for every scale is 1"
         return (
             f"after {curve.shape[1]} steps {curve[:, -1].mean():.2%} right (CNN {cnn.mean():.2%}): "
             f"{lost.mean():+.2f} points lost{spread}{nothing}"
