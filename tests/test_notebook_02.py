@@ -7,6 +7,7 @@ import statistics
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from snn_helpers import plots, widgets
 from snn_helpers.conventions import PRESETS, SWITCHES, simulate
@@ -122,6 +123,8 @@ def test_the_landscape_says_where_it_falls_silent():
     text = headline(panel, rows="threshold", size=0.2)
     last, theory = map(float, re.search(r"last that fires: ([\d.]+), in theory ([\d.]+)", text).groups())
     assert theory == pytest.approx(0.2 / (1 - math.exp(-0.1)), abs=0.005) and theory - 0.05 < last <= theory
+    assert "all fire: thresholds up to 6.30 would" in headline(panel, size=0.6)
+    assert landscape("threshold", WIRINGS[0], 0.6)[1].any(0).all()
 
 
 # ---- the mystery neuron
@@ -234,6 +237,14 @@ def test_the_game_gives_nothing_away_before_the_answer():
     assert send.disabled and done.disabled
     panel.controls["number"].value = 2
     assert "8 of 8" in panel.headline.value and not send.disabled
+
+
+@pytest.mark.parametrize("size", [0.0, 0.5, 3.0])
+def test_the_next_input_stands_on_zero(size):
+    axes = Figure().subplots(3)
+    Game().draw(axes, 1, "constant", size, 8.0, 1.0, 0)
+    low, high = axes[0].get_ylim()
+    assert low <= 0 and high > size and -low < high / 10
 
 
 # ---- the switchboard

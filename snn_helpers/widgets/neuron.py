@@ -131,7 +131,7 @@ def landscape_explorer():
     return Panel(
         _draw_landscape,
         controls,
-        layout=lambda figure: keep_left(figure).subplots(),
+        layout=lambda figure: keep_left(figure, 0.02).subplots(),
         strip=_strip_landscape,
         sentence="Neurons under one current, row by row; outlined: spikes. With a current per step the stripes draw "
         "together as tau grows; with a physical current, of the same effect at tau = 10, they draw apart. Bottom: the "
