@@ -21,7 +21,7 @@ def own_line(error, function):
     own = [step for step in steps if _is_own(step[0].co_filename, file_of_function)]
     if not own:
         name = getattr(function, "__qualname__", type(function).__name__)
-        return f" (inside {name}, which is not code of yours)"
+        return f" (inside {name}, at no line of your own)"
     code, line = own[-1]
     text = linecache.getline(code.co_filename, line).strip() or "?"
     through = "" if steps[-1] == own[-1] else f"inside {steps[-1][0].co_name}, called from "
