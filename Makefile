@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # threads that wait sleep, as snn_helpers sets it where it is imported before torch; a kernel imports torch first
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: lab test notebooks site bench lint clean
+.PHONY: lab test notebooks site bench gpu lint clean
 
 lab: $(VENV)/installed
 	$(BIN)/python tools/start_lab.py $(LAB_OPTIONS) notebooks/00_start_here.ipynb
@@ -32,6 +32,12 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/busy.py
 	$(BIN)/python benchmarks/step_memory.py
 	$(BIN)/python benchmarks/time_to_accuracy.py
+
+# where there is an NVIDIA GPU: the tests that need one, then this package beside the others on it
+gpu: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python -m pytest tests/test_triton.py tests/test_encoding.py
+	$(BIN)/python benchmarks/gpu.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

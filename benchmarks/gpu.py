@@ -1,10 +1,10 @@
-"""This package beside snnTorch and SpikingJelly on an NVIDIA GPU, on the same work in one run: python benchmarks/gpu.py
+"""This package beside snnTorch and SpikingJelly on an NVIDIA GPU, on the same work in one run: make gpu
 
-The neuron alone, the training step of the convolutional network, and one epoch of the published recipe with it. Ours is
-timed twice: by Triton's kernel, and step by step as where there is no Triton. Before anything is timed, all must agree
-on spikes and gradients. Times are with the settings that PyTorch has by itself; with bfloat16, all run under
-torch.autocast: our membranes stay float32, the others' are what the library makes of them. Writes
-benchmarks/results/gpu.json. Needs a GPU and pip install --editable ".[bench]".
+The neuron alone, beside a plain copy of as many bytes as it must move; the training step of the convolutional network;
+one epoch of its recipes, as published and ours. Ours is timed twice: by Triton's kernel, and step by step as without
+it. Before anything is timed, all must agree on spikes and gradients. Times are with the settings that PyTorch has by
+itself; with bfloat16, all run under torch.autocast: our membranes stay float32, the others' are what the library makes
+of them. Writes benchmarks/results/gpu.json. Needs a GPU and pip install --editable ".[bench]".
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ from snn_helpers.engine import kernels
 from snn_helpers.runs import by_recipe
 
 BATCH = 128
-STEPS = 25, 100
+STEPS = 8, 25, 100
 SHAPES = (1024,), (32, 14, 14)  # of the neuron alone: a dense layer, and the first layer of the CSNN
 
 
@@ -60,7 +60,7 @@ def timed(works, device, *, repeats=7, warm_up=3):
 
 
 def step_by_step(work):
-    """``work`` as it runs where there is no Triton."""
+    """``work`` as it runs where nobody asks for Triton."""
 
     def run():
         with mock.patch.object(kernels, "_KERNELS", None):
@@ -114,6 +114,9 @@ def neuron_alone(steps, shape, device):
         assert apart <= (0 if who == "ours" else 1e-5), f"the neuron of {who} spikes elsewhere: {apart:.1e}"
         off = ((current.grad - grad).norm() / grad.norm()).item()
         assert off <= 1e-3, f"a gradient of the neuron of {who} is off by {off:.1e} of its length"
+    # what is read: the current, the membrane, a gradient; what is written: spikes, the membrane, a gradient
+    whence, where = torch.randn_like(weight), torch.empty_like(weight)
+    works["copy"] = lambda: [where.copy_(whence) for _ in range(3)]
     return works
 
 
@@ -174,13 +177,14 @@ def must_agree(nets, x, labels):
         )
 
 
-def epoch(precision, device):
-    """One epoch of the published convolutional recipe, T = 100, with this package, and its test accuracy."""
-    recipe = replace(recipes.RECIPES["csnn"]["reference"], test_every=None, precision=precision)
+def epoch(name_of_recipe, precision, device):
+    """One epoch of a convolutional recipe with this package, and its test accuracy."""
+    recipe = replace(recipes.RECIPES["csnn"][name_of_recipe], epochs=1, test_every=None, precision=precision)
     train, test = data.mnist(train=True), data.mnist(train=False)
     _, record = by_recipe.run(recipe, train, test, seed=0, device=device, progress=False)
     wanted = "train_images", "steps", "train_seconds", "test_images", "test_accuracy"
-    return {"precision": name(precision), "digits": train.source} | {key: record[key] for key in wanted}
+    named = {"recipe": name_of_recipe, "precision": name(precision), "digits": train.source}
+    return named | {key: record[key] for key in wanted}
 
 
 def jelly_runs_on():
@@ -191,15 +195,18 @@ def jelly_runs_on():
 
 
 def table(content):
-    """Milliseconds of ours, how many times as long the others take, and the memory of each."""
+    """Milliseconds of ours, how many times as long the others take, the memory of each, and a copy's share of ours."""
     others = "ours, step by step", "snnTorch", "SpikingJelly"
-    header = ["work", "T", "precision", "ours", *others, *(f"MB, {who}" for who in ("ours", *others))]
+    header = ["work", "T", "precision", "ours", "copy / ours", *others, *(f"MB, {who}" for who in ("ours", *others))]
     lines = []
     for row in content["rows"]:
         seconds, size = row["seconds"], row["peak_megabytes"]
         ratios = [f"{seconds[who] / seconds['ours']:.1f} x" for who in others]
         sizes = [size[who] for who in ("ours", *others)]
-        lines.append([row["work"], row["T"], row["precision"], f"{1000 * seconds['ours']:.3g} ms", *ratios, *sizes])
+        share = f"{seconds['copy'] / seconds['ours']:.0%}" if "copy" in seconds else ""
+        lines.append(
+            [row["work"], row["T"], row["precision"], f"{1000 * seconds['ours']:.3g} ms", share, *ratios, *sizes]
+        )
     return markdown(header, lines)
 
 
@@ -212,6 +219,7 @@ def main():
         sys.exit("gpu.py: there is nothing to measure here, for there is not: " + "; ".join(found) + ".")
     from peers import LAYERS
 
+    kernels._KERNELS = kernels.TRITON
     device, rows = "cuda", []
     facts = torch.cuda.get_device_properties(device)
     content = machine() | {"gpu": facts.name, "gpu_gigabytes": round(facts.total_memory / 2**30), "rows": rows}
@@ -227,7 +235,11 @@ def main():
             measure(f"neuron alone, 128 x {' x '.join(map(str, shape))}", steps, torch.float32, works)
         for precision in (torch.float32, torch.bfloat16):
             measure("training step, CSNN", steps, precision, training_steps(LAYERS["CSNN"], steps, precision, device))
-    content["epochs"] = [epoch(precision, device) for precision in (torch.float32, torch.bfloat16)]
+    content["epochs"] = [
+        epoch(recipe, precision, device)
+        for recipe in ("fast", "reference")
+        for precision in (torch.float32, torch.bfloat16)
+    ]
     content["spikingjelly_runs_on"] = jelly_runs_on()
     if kernels._KERNELS is None:
         sys.exit("gpu.py: Triton's kernel could not be built here (see the warning), so nothing is written.")

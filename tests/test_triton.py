@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import os
 import subprocess
 import sys
 import types
@@ -38,7 +39,7 @@ def load(name, *, interpret):
 
 
 INTERPRETED = load("interpreted_kernels", interpret=True)
-SITES = {"interpreter": ("cpu", INTERPRETED.__name__), "gpu": ("cuda", "snn_helpers.engine.triton_kernels")}
+SITES = {"interpreter": ("cpu", INTERPRETED.__name__), "gpu": ("cuda", kernels.TRITON)}
 
 
 @pytest.fixture(scope="module", params=["interpreter", "gpu"] if GPU else ["interpreter"])
@@ -279,13 +280,29 @@ def test_memory_that_has_run_out_is_not_a_kernel_that_cannot_be_built():
         neurons.lif(torch.ones(7, 3), beta=0.9)
 
 
+def said(code, **environment):
+    """What a Python of its own prints."""
+    env = {name: value for name, value in os.environ.items() if name != "SNN_TRITON"} | environment
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+
+
 def test_without_a_gpu_triton_is_not_imported():
     code = (
         "import sys, torch; from snn_helpers import neurons; neurons.lif(torch.ones(3, 2), beta=0.9); "
         "print([name for name in ('triton', 'snn_helpers.engine.triton_kernels') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert said(code, SNN_TRITON="1") == "[]\n"
+
+
+@pytest.mark.parametrize("asked, taken", [({}, False), ({"SNN_TRITON": "0"}, False), ({"SNN_TRITON": "1"}, True)])
+def test_the_kernels_are_taken_only_where_they_are_asked_for(asked, taken):
+    code = (
+        "import sys, types, torch; from snn_helpers import neurons; from snn_helpers.engine import kernels; "
+        "kernels._DEVICES = ('cpu',); "
+        "sys.modules[kernels.TRITON] = types.SimpleNamespace(forward=lambda *_: print('taken') or True); "
+        "neurons.lif(torch.ones(3, 2), beta=0.9)"
+    )
+    assert said(code, **asked) == "taken\n" * taken
 
 
 # ---- what is compiled
@@ -336,7 +353,7 @@ def ptx(module, name, call, *arguments):
 @needs_gpu
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
-def test_a_gpu_takes_the_kernels_by_itself_and_agrees_with_the_cpu(reset, dtype):
+def test_a_gpu_takes_the_kernels_that_are_asked_for_and_agrees_with_the_cpu(reset, dtype):
     current = 0.5 + randn((53, 7, 1031), 1, dtype)
     options = dict(beta=0.875, threshold=1.25, reset=reset, spike=SURROGATES[0])
     results, taken, original = [], [], kernels._fused
@@ -348,7 +365,7 @@ def test_a_gpu_takes_the_kernels_by_itself_and_agrees_with_the_cpu(reset, dtype)
             taken.append(result is not None)
             return result
 
-        with mock.patch.object(kernels, "_fused", spied):
+        with mock.patch.multiple(kernels, _fused=spied, _KERNELS=kernels.TRITON):
             record = neurons.lif(traced, **options)
             record.spikes.sum().backward()
         results.append([record.spikes.cpu(), record.membrane.detach().cpu(), traced.grad.cpu()])
@@ -366,5 +383,6 @@ def test_more_numbers_than_32_bits_can_count():
         pytest.skip("needs about 21 GB of free memory on the GPU")
     current = torch.zeros(1, n, dtype=torch.float16, device="cuda")
     current[0, -1] = 2
-    record = neurons.lif(current, beta=0.5)
+    with mock.patch.object(kernels, "_KERNELS", kernels.TRITON):
+        record = neurons.lif(current, beta=0.5)
     assert record.spikes[0, -1] == 1 and record.spikes.count_nonzero() == 1 and record.membrane[0, -1] == 2

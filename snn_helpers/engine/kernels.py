@@ -5,10 +5,12 @@ It saves what the backward pass needs and recomputes the surrogate there; result
 On a processor a block of neurons, small enough for torch to keep it on one thread, goes through all its steps before
 the next block does. Divided among threads, each operation would wait for the slowest of them, which on a machine that
 has other work to do is one that is not running.
-On a GPU, where Triton is installed, ``triton_kernels`` does the same in one launch instead of several a step.
+On a GPU ``triton_kernels`` does the same in one launch instead of several a step, where the environment variable
+``SNN_TRITON`` asks for it: it has not run on a real one yet.
 """
 
 import importlib
+import os
 import warnings
 
 import torch
@@ -159,9 +161,9 @@ def _numbers(x, *numbers):
 
 
 _DEVICES = ("cuda",)  # those that Triton's kernels run on
-_KERNELS = (
-    "snn_helpers.engine.triton_kernels"  # imported when a tensor on such a device is seen; None: they do not work here
-)
+TRITON = "snn_helpers.engine.triton_kernels"
+# imported when a tensor on such a device is seen; None: nobody asked for them, or they do not work here
+_KERNELS = TRITON if os.environ.get("SNN_TRITON", "0") != "0" else None
 
 
 def _fused(name, tensor, derivative, *arguments):
