@@ -92,8 +92,8 @@ def latency(image: torch.Tensor, steps: int, *, tau: float = 5.0, cutoff: float 
 def delta(signal: torch.Tensor, threshold: float = 0.1) -> torch.Tensor:
     """Spikes where the signal changes: +1 for a rise of at least ``threshold`` since the step before, -1 for a fall.
 
-    This is what an event camera sends (Lichtsteiner et al. 2008), one pixel of it. A constant signal is silent,
-    and so is the first step, which has no step before it.
+    An event camera (Lichtsteiner et al. 2008) is close to this, but compares with the signal at its own last event. A
+    constant signal is silent, and so is the first step, which has no step before it.
 
     signal : float tensor [T, ...]
     threshold : smallest change that counts, above 0, in the unit of the signal

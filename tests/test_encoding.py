@@ -279,7 +279,7 @@ def test_direct_is_a_view_of_the_image():
 
 @pytest.mark.parametrize("encode", [poisson, latency])
 @pytest.mark.parametrize("image, error, words", [
-    (torch.tensor([-0.42, 2.82]), ValueError, r"image must lie in \[0, 1\], got \[-0.42, 2.82\]. Undo the norm"),
+    (torch.tensor([-0.42, 2.82]), ValueError, r"image must lie in \[0, 1\], got \[-0.42, 2.82\]. Undo its norm"),
     (torch.tensor([0.5, float("nan")]), ValueError, r"image must lie in \[0, 1\], got \[nan, nan\]"),
     (torch.tensor([0.5, float("inf")]), ValueError, r"got \[0.5, inf\]"),
     (torch.tensor([0, 255], dtype=torch.uint8), TypeError, r"got torch.uint8. Divide 8-bit pixels by 255"),

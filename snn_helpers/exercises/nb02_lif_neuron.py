@@ -118,7 +118,7 @@ def smallest_tau(answer):
     }
     slips = {f"{why}.": value for why, value in slips.items()}
     recognise(answer, wanted, slips, tolerance=3e-3)  # they may be rounded to two decimals
-    close(answer, wanted, what="tau", tolerance=1e-3, decimals=1, unit=" steps")
+    close(answer, wanted, what="tau", tolerance=3e-3, decimals=1, unit=" steps")
     return f"with a tau of {wanted:.2f} or less too much of the first two steps is gone when the third arrives."
 
 

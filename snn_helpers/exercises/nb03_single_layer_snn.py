@@ -128,7 +128,7 @@ def _faults(carried):
 
 def _race(beta, digits):
     """Spikes [7, N, 20] and weights [5, 20] in eighths, exact in float32; no digit ends in a tie."""
-    generator = torch.Generator().manual_seed(28)
+    generator = torch.Generator().manual_seed(28 if beta == 0.5 else 26)  # so that each known fault shows
     weight = torch.randint(-3, 6, (5, 20), generator=generator) / 8
     spikes = (torch.rand(7, 20 * digits, 20, generator=generator) < 0.25).float()
     votes = lif(spikes @ weight.T, beta=beta, reset="zero").spikes.sum(0).topk(2).values

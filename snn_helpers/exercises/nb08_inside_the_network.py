@@ -225,9 +225,10 @@ def _from(U, left):  # the membrane less what was left of it one step before
     "Two of the strangers have two sicknesses.",
     "one gives two answers to one question, one has next to no gradient; one is saturated, one silent, and these two "
     "have something else besides, in the encoder or in the loss.",
+    seconds=20,  # the explorers are slow to import
 )
 def strangers(answer):
-    from snn_helpers.widgets import clinic, ward  # the explorers are slow to import
+    from snn_helpers.widgets import clinic, ward
 
     answer = answer.tolist() if hasattr(answer, "tolist") else answer
     form = "wanted a list of four, one a stranger: a name out of list(clinic.SICKNESSES), or a list of two names"

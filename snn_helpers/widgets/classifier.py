@@ -89,12 +89,11 @@ def verdict(counts, until, label):
         names = " and ".join(map(str, leaders))
         return f"after {until} steps: {names} tie with {counts.max():.0f} spikes each{known}"
     second = counts.topk(2).indices[1].item()
+    votes = f"{counts.max():.0f} spike{'s' * (counts.max().item() != 1)}"
+    follows = f", {second} follows with {counts[second]:.0f}" if counts[second] else ", no other has fired"
     if known:
         known = f" ({'right' if leaders[0] == label else 'wrong'}: it is a {label})"
-    return (
-        f"after {until} steps: {leaders[0]} leads with {counts.max():.0f} spikes, {second} follows with "
-        f"{counts[second]:.0f}{known}"
-    )
+    return f"after {until} step{'s' * (until != 1)}: {leaders[0]} leads with {votes}{follows}{known}"
 
 
 def voltages(membrane, spikes, ax):

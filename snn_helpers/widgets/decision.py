@@ -34,7 +34,7 @@ def decision_explorer(cnn=None, digits=None, *, steps=40):
         plots.image(digits.images[index], axes["image"]).set_title(f"a {label}")
         plots.spike_map(x[:step], axes["input"]).set_title(f"input, mean of {step}")
         race(spikes[:step], axes["race"], label)
-        axes["race"].set(xlim=(-0.5, steps - 0.5), xticks=(0, steps // 2, steps - 1))
+        axes["race"].set(xlim=(-0.5, steps + 2), xticks=(0, steps // 2, steps - 1))
         most = spikes.sum(0).max().item()
         plots.bars(spikes[:step].sum(0), axes["votes"], highlight=label)
         axes["votes"].set(ylabel="spikes so far", ylim=(0, max(3, 1.1 * most)))

@@ -29,6 +29,7 @@ def poisson_explorer(digits=None, *, error=False):
         decoded = spikes.mean(0) / gain
         plots.image(image, axes["image"]).set_title("image x")
         _digit_raster(spikes, image, axes["raster"])
+        axes["raster"].set_xlim(-0.5, max(steps, 64) - 0.5)  # it grows with T
         plots.image(decoded, axes["decoded"], vmax=1).set_title("decoded")
         seen = f"T = {steps} steps, {spikes.sum():,.0f} spikes"
         if not error:

@@ -53,7 +53,10 @@ def percentile_explorer(surface=None):
         outside = np.flatnonzero(at < target - 0.005)
         wait = f"within half a point from step {outside[-1] + 2 if len(outside) else 1} on"
         if len(outside) and outside[-1] == len(at) - 1:
+            near = np.flatnonzero(at >= target - 0.005)
             wait = f"never within half a point in {len(at)} steps"
+            if len(near):
+                wait = f"within half a point at step {near[0] + 1}, but not to stay"
         return (
             f"step {step}: {at[step - 1]:.2%} (CNN {target:.2%}), {spikes[start, chosen, step - 1]:,.0f} spikes an "
             f"image · {wait}"
