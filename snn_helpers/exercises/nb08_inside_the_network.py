@@ -221,8 +221,7 @@ def _from(U, left):  # the membrane less what was left of it one step before
 @exercise(
     "08.5",
     "begin with the firing rates and the highest membranes: two of the four show themselves.",
-    "then each check for each: the same question twice, a grey image, a perfect answer, the gradients. "
-    "Two of the strangers have two sicknesses.",
+    "then each check for each: one question twice, a grey image, a perfect answer, gradients. Two have two sicknesses.",
     "one gives two answers to one question, one has next to no gradient; one is saturated, one silent, and these two "
     "have something else besides, in the encoder or in the loss.",
     seconds=20,  # the explorers are slow to import

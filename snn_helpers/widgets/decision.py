@@ -37,7 +37,7 @@ def decision_explorer(cnn=None, digits=None, *, steps=40):
         axes["race"].set(xlim=(-0.5, steps + 2), xticks=(0, steps // 2, steps - 1))
         most = spikes.sum(0).max().item()
         plots.bars(spikes[:step].sum(0), axes["votes"], highlight=label)
-        axes["votes"].set(ylabel="spikes so far", ylim=(0, max(3, 1.1 * most)))
+        axes["votes"].set(ylabel="spikes so far", ylim=(0, max(12, 1.1 * most)))
         return verdict(spikes[:step].sum(0), step, label)
 
     def strip():

@@ -56,7 +56,8 @@ def waking_explorer(run=None):
         ax.plot(np.delete(membrane[batch], leader), reached(np.delete(membrane[batch], leader)), "o", color=OTHERS)
         first = membrane[batch, leader], reached(membrane[batch, leader])
         ax.plot(*first, "o", color=plots.COLORS["membrane"])
-        ax.annotate(f"output {leader}", first, (-6, 4), textcoords="offset points", ha="right", fontsize=8)
+        away, side = ((6, 4), "left") if first[0] < 0.3 else ((-6, 4), "right")  # of the axis on the left
+        ax.annotate(f"output {leader}", first, away, textcoords="offset points", ha=side, fontsize=8)
         ax.set(yscale="log", ylim=(5e-4, 2), xlim=(-0.45, 1.25 * theta), xlabel="membrane U of the ten outputs")
         ax.minorticks_off()
         ax.set(yticks=(0.001, 0.01, 0.1, 1), yticklabels=("0.001", "0.01", "0.1", "1"), ylabel="surrogate")
