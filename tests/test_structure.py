@@ -40,7 +40,7 @@ def test_cells_are_short(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_what_no_output_checks_an_assertion_checks(path):
-    """A cell whose output is not compared, or a later one of its section (which may be folded), asserts what it says."""
+    """A cell whose output is not compared, or a later one of its section (it may be folded), asserts what it says."""
     unchecked = []
     for cell in nbformat.read(path, 4).cells:
         if cell.cell_type == "code" and ("assert" in cell.source or "training.fit" in cell.source):
