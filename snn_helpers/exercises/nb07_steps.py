@@ -137,6 +137,7 @@ def _curves():
     "from V_0 the membrane has collected V_0 + T a after T steps; every spike took 1 of it.",
     "spikes are whole: how many thresholds fit into V_0 + T a? Never fewer than none, never more than one a step.",
     "(v0 + steps * a).floor().clamp(0, steps)",
+    seconds=20,  # an answer that runs the neuron step by step is told so, not that it is slow
 )
 def count_without_running(answer):
     generator = torch.Generator().manual_seed(75)
