@@ -407,6 +407,7 @@ part = functools.partial
         (part(read, start="never", reset=subtracted), "the votes of the first; and after a spike the threshold is"),
         (counted_after_the_reset, "counted after the reset, when no membrane is above 1"),
         (part(read, start="batch", last=True), "only the last step counts"),
+        (lambda batches, W, beta: read(batches, W, 0.5), "beta|first differ at digit"),
         (lambda batches, W, beta: read(batches, W, 0 * beta), "the membrane starts from 0 at every step"),
         (part(read, fires=torch.ge), "above the threshold, not at it|batches of .* digit .*: yours"),
         (lambda batches, W, beta: read(batches[:1], W, beta), "the first batch alone"),
@@ -467,7 +468,18 @@ def judge_in_numpy(net, digits):
     return (counts.argmax(1) == digits.labels.numpy()).mean()
 
 
-@pytest.mark.parametrize("answer", [judge, judge_by_batches, judge_one_by_one, judge_from_scratch, judge_in_numpy])
+def judge_step_by_step(net, digits):
+    state, votes = None, 0
+    for spikes in poisson(digits.pixels, 50):
+        state = net(spikes[None], initial=state)
+        votes = votes + state[-1].spikes[0]
+    return (votes.argmax(-1) == digits.labels).double().mean()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [judge, judge_by_batches, judge_one_by_one, judge_from_scratch, judge_in_numpy, judge_step_by_step],
+)
 def test_03_5_right(accepted, answer):
     accepted("03.5", answer, r"9\d\.\d% of the first 503 of MNIST's test digits .* 92\.6% of all 10,000")
 
@@ -481,6 +493,7 @@ def test_03_5_right(accepted, answer):
         (part(judge_by_batches, most=1, size=500), "shown 500 of 503 digits"),
         (part(judge, steps=5), "shown 5 steps of a digit, wanted are 50"),
         (part(judge, encode=encoding.direct), "grey values, not spikes"),
+        (part(judge, encode=lambda images, steps: poisson(images, steps) / 2), "spikes of another height than 1"),
         (lambda net, digits: training.accuracy(net, digits, lambda images: images[None]), "grey values, not spikes"),
         (part(judge, readout=lambda record: record.membrane.sum(0)), "membranes give in place of votes"),
         (part(judge_by_batches, readout=lambda record: record.membrane.mean(0)), "membranes give in place of votes"),

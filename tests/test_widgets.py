@@ -120,6 +120,7 @@ def test_the_vote_is_the_networks():
         ([4, 1, 4], "0 and 2 tie with 4 spikes each"),
         ([1, 5, 0], r"1 leads with 5 spikes, 0 follows with 1 \(right"),
         ([9, 5, 0], r"0 leads with 9 spikes, 1 follows with 5 \(wrong"),
+        ([0, 1, 0], r"1 leads with 1 spike, no other has fired \(right"),
     ],
 )
 def test_verdicts(counts, words):
