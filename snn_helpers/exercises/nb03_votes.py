@@ -88,7 +88,7 @@ _TIES = {
     "go through data.batches(digits, 500), encode, ask the network, count the spikes, compare with the labels.",
     "net(encoding.poisson(images, 50))[-1] is the output's Record; losses.spike_count adds up its spikes.",
     "right += (counts.argmax(-1) == labels).sum().item() for every batch; in the end right / len(digits.labels).",
-    seconds=15,  # three networks, 50 steps, and one digit at a time is a right way too
+    seconds=30,  # three networks, 50 steps, and one digit at a time is a right way too
 )
 def judged_accuracy(answer):
     cases, got = _networks(), []
