@@ -46,9 +46,7 @@ class Simulation(NamedTuple):
         return self.spikes.double().mean(1).cumsum(0)
 
 
-def activation_scales(
-    cnn: nn.Sequential, images: torch.Tensor, percentile: float = 99.9, *, batch_size: int = 200
-) -> list[float]:
+def activation_scales(cnn: nn.Sequential, images: torch.Tensor, percentile: float = 99.9) -> list[float]:
     """The scale of each weight layer: the largest of its ReLU activations on ``images``, or a percentile of them.
 
     Only activations above 0 count for the percentile, so that it means the same for a layer that is mostly silent
@@ -74,27 +72,20 @@ def activation_scales(
             f"normalize: images must lie in [0, 1], as the spiking network will see them, got [{images.min():.3g}, "
             f"{images.max():.3g}]. Undo their normalisation: images * deviation + mean."
         )
-    share = 1 - percentile / 100
-    largest, positive = [next(cnn.parameters()).new_empty(0)] * len(blocks), [0] * len(blocks)
+    scales: list[float] = []
     with torch.no_grad():
-        for part in images.split(batch_size):
-            x = part.to(next(cnn.parameters()).device)
-            for i, block in enumerate(blocks):
-                x = block(x).relu_()
-                above = x[x > 0]
-                positive[i] += len(above)
-                # those that could still be the percentile of the whole: all others are forgotten
-                enough = int(share * x[0].numel() * len(images)) + 2
-                seen = torch.cat([largest[i], above])
-                largest[i] = seen.topk(enough, sorted=False).values if len(seen) > enough else seen
-    if 0 in positive:
-        raise ValueError(
-            f"normalize: weight layer {positive.index(0)} is silent: none of its activations on the {len(images)} "
-            "images is above 0. Was it trained, and on images in [0, 1]?"
-        )
-    # rank from the top of all n positive ones: the first with at least percentile % of them at or below it
-    rank = (min(int(share * n + 1e-9), n - 1) for n in positive)
-    return [values.topk(k + 1).values[-1].item() for values, k in zip(largest, rank, strict=True)]
+        x = images.to(next(cnn.parameters()).device)
+        for block in blocks:
+            x = block(x).relu_()
+            positive = x[x > 0]
+            if not len(positive):
+                raise ValueError(
+                    f"normalize: weight layer {len(scales)} is silent: none of its activations on the {len(images)} "
+                    "images is above 0. Was it trained, and on images in [0, 1]?"
+                )
+            larger = int((1 - percentile / 100) * len(positive) + 1e-9)  # how many may lie above the scale
+            scales.append(positive.kthvalue(max(len(positive) - larger, 1)).values.item())
+    return scales
 
 
 def normalize(cnn: nn.Sequential, images: torch.Tensor, percentile: float = 99.9) -> nn.Sequential:

@@ -4,10 +4,8 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from snn_helpers.conventions import PRESETS, SWITCHES, Convention, interval, simulate
+from snn_helpers.conventions import PRESETS, SWITCHES, Convention, simulate
 from snn_helpers.neurons import beta_from_tau, lif
 
 # times 30 keeps the "scaled" inputs of slow neurons above their threshold: every case must hold spikes
@@ -134,61 +132,6 @@ def test_the_disputed_reset_of_the_issue_on_snntorch():
         first = int(record.spikes.argmax())
         after[when] = round(record.membrane[first + 1].item(), 3)
     assert after == {"next step": 0.013, "at once": 0.213}
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    tau=st.floats(1.5, 40),
-    ratio=st.floats(1.01, 9),
-    threshold=st.floats(0.3, 3),
-    reset=st.sampled_from(["zero", "subtract"]),
-)
-def test_interval_is_what_the_neuron_does(tau, ratio, threshold, reset):
-    beta = beta_from_tau(tau)
-    i = ratio * threshold * (1 - beta)
-    spikes = lif(torch.full((2003,), i, dtype=torch.float64), beta=beta, threshold=threshold, reset=reset).spikes
-    gaps = spikes.nonzero()[:, 0].diff().double()
-    low, high = interval(i, beta, threshold, reset)
-    if reset == "zero":
-        assert low == high and abs(gaps.mean() - low) <= 1e-9
-    else:
-        assert low - 1.0 / len(gaps) <= gaps.mean() <= high
-
-
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
-@pytest.mark.parametrize("beta", [0.0, 2.0**-20, 0.5, 1 - 2.0**-20, 1.0])
-@pytest.mark.parametrize("i", [-1.0, 0.0, 1 / 32, 0.40625, 1.0, 1.28125, 2.0, 2.03125, 7.0])
-def test_interval_where_all_or_nothing_is_left(beta, i, reset):
-    record = lif(torch.full((2003,), i, dtype=torch.float64), beta=beta, reset=reset)
-    gaps = record.spikes.nonzero()[:, 0].diff().double()
-    low, high = interval(i, beta, reset=reset)
-    if math.isinf(low):
-        assert high == math.inf and not len(gaps)
-    else:
-        assert 1 <= low <= high <= low + 1 and low - 1.0 / len(gaps) <= gaps.mean() <= high
-        assert low == high or (reset == "subtract" and 0 < beta)
-
-
-def test_interval_at_the_rheobase_is_infinite():
-    assert interval(0.5, beta=0.5, reset="zero") == (math.inf, math.inf)
-    assert interval(0.5001, beta=0.5)[0] < 20
-
-
-@pytest.mark.parametrize(
-    "bad, words",
-    [
-        (dict(beta=1.5), r"beta must be in \[0, 1\].*got beta=1\.5"),
-        (dict(beta=-0.1), "got beta=-0.1"),
-        (dict(beta=math.nan), "got beta=nan"),
-        (dict(current=math.nan), "current=nan"),
-        (dict(current=math.inf), "current=inf"),
-        (dict(threshold=0), "threshold=0"),
-        (dict(reset="none"), 'reset must be "zero" or "subtract", got \'none\''),
-    ],
-)
-def test_interval_refuses(bad, words):
-    with pytest.raises(ValueError, match=f"interval: .*{words}"):
-        interval(**{"current": 0.3, "beta": 0.9} | bad)
 
 
 def test_errors_say_what_to_do():

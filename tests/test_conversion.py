@@ -48,14 +48,13 @@ def activations(net, x):
 
 
 @pytest.mark.parametrize("percentile", [100, 99.9, 99, 50, 3])
-@pytest.mark.parametrize("batch_size", [23, 4])
-def test_scales_are_the_percentile_of_the_positive_activations(percentile, batch_size):
+def test_scales_are_the_percentile_of_the_positive_activations(percentile):
     net, x = small(), images()
     with torch.no_grad():
         wanted = [
             np.quantile(a[a > 0].numpy(), percentile / 100, method="inverted_cdf").item() for a in activations(net, x)
         ]
-    got = conversion.activation_scales(net, x, percentile, batch_size=batch_size)
+    got = conversion.activation_scales(net, x, percentile)
     assert got == pytest.approx(wanted, rel=1e-12)
 
 

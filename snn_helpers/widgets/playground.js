@@ -83,7 +83,11 @@ export function simulate(current, { beta, gain = 1, threshold, reset }) {
   return { membrane, spikes };
 }
 
-// Steps from one spike to the next under a constant current, from the closed form: [from, to] (conventions.interval).
+// Steps from one spike to the next under a constant current, from the closed form: [from, to]. From u the membrane
+// climbs to the threshold in n = ln((I' - u) / (I' - threshold)) / -ln(beta) steps, where I' = I / (1 - beta) is where
+// it heads; at beta = 1 in a straight line. A reset to zero starts at u = 0, and every interval is the next whole number
+// above n. One by subtraction starts at u = threshold (1 - 1/beta) if the spike came exactly at the threshold; it came a
+// little above, so the mean lies between n and that whole number. At beta = 0 only what the reset takes off is left.
 export function interval(current, { beta, threshold, reset }) {
   const above = current - threshold * (1 - beta);
   if (above <= 0) return [Infinity, Infinity];

@@ -7,11 +7,12 @@ import random
 import pytest
 import torch
 
-from snn_helpers import conventions
 from snn_helpers.neurons import beta_from_tau, lif
 from snn_helpers.widgets import lif_explorer
 
 SETTINGS = 240
+# where all of a membrane is left of a step, or nothing; and currents under, at and over the rheobase
+EDGES, CURRENTS = (0, 2**-20, 0.5, 1 - 2**-20, 1), (-1, 0, 1 / 32, 0.40625, 1, 1.28125, 2, 2.03125, 7)
 
 
 def drawn(seed):
@@ -84,18 +85,25 @@ def test_an_input_spike_is_as_much_however_fine_the_steps(load, kind):
         assert totals == pytest.approx([totals[2]] * 5, rel=1e-3) and totals[2] > 1
 
 
-def test_the_closed_form_is_pythons(load):
-    settings = [values for seed in range(120) if (values := drawn(seed))["reset"] != "none"]
-    for values in settings:
-        values["beta"] = math.exp(-values["dt"] / values["tau"])
-    # Euler's step can be as long as tau: then nothing is left
-    settings += [values | {"beta": beta} for values in settings[:30] for beta in (0, 1)]
+def test_the_closed_form_is_what_the_neuron_does(load):
+    settings = [{"beta": beta, "threshold": 1.0, "size": i} for beta in EDGES for i in CURRENTS]
+    pick = random.Random(0)
+    for _ in range(60):
+        beta, threshold = beta_from_tau(pick.uniform(1.5, 40)), pick.uniform(0.3, 3)
+        settings.append({"beta": beta, "threshold": threshold, "size": pick.uniform(1.01, 9) * threshold * (1 - beta)})
+    settings = [values | {"reset": reset} for values in settings for reset in ("zero", "subtract")]
     found = load("playground").evaluate(
         "(all) => all.map((values) => module.interval(values.size, values).map(String))", settings
     )
     for values, got in zip(settings, found, strict=True):
-        wanted = conventions.interval(values["size"], values["beta"], values["threshold"], values["reset"])
-        assert [float(x.replace("Infinity", "inf")) for x in got] == pytest.approx(wanted)
+        low, high = (float(x.replace("Infinity", "inf")) for x in got)
+        current = torch.full((2003,), values.pop("size"), dtype=torch.float64)
+        gaps = lif(current, **values).spikes.nonzero()[:, 0].diff().double()
+        if math.isinf(low):
+            assert high == math.inf and not len(gaps)
+        else:
+            assert 1 <= low <= high <= low + 1 and low - 1.0 / len(gaps) <= gaps.mean() <= high + 1e-9
+            assert low == high or (values["reset"] == "subtract" and values["beta"] > 0)
 
 
 def test_poisson_input_follows_its_seed_and_its_rate(load):
