@@ -25,8 +25,8 @@ class SNN(nn.Module):
         memory grows with T / recompute + recompute, least at the square root of T. Only the output is recorded
 
     Called on x [T, B, ...] it returns one Record (spikes and membrane [T, B, ...]) a layer, the last is the output.
-    ``initial``, the Records of an earlier call, lets it go on from there. Raises ValueError for an input that has not
-    got the axes its layers need, and as ``neurons.lif`` does.
+    ``initial``, the Records of an earlier call, lets it go on from there. Raises ValueError for an input without time
+    and batch, and as ``neurons.lif`` does; what a layer raises says in a note which layer it was, and its input.
 
     An input that does not change (``encoding.direct``, a view with time stride 0) goes through the first layer once,
     not T times: the same function, and the same gradients up to float order.
@@ -165,5 +165,9 @@ def _current(layer: nn.Module, i: int, x: torch.Tensor) -> torch.Tensor:
     try:
         # back to x's own precision: under torch.autocast a layer gives bfloat16, membranes stay float32
         return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2]).to(x.dtype)
-    except (RuntimeError, IndexError) as error:
-        raise checks.of_axes(layer, i, x, error) from error
+    except (RuntimeError, IndexError, ValueError) as error:
+        error.add_note(
+            f"SNN: raised by layer {i}, given [T, B, ...] where ... is {list(x.shape[2:])}. If it is about a shape: is "
+            "time the first axis? Encode the images first, or unsqueeze(1) for a batch of one."
+        )
+        raise

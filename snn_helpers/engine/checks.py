@@ -1,7 +1,6 @@
 """Settings and inputs of neurons and networks that make no sense, said in words before they do harm."""
 
 import math
-import re
 
 import torch
 from torch import nn
@@ -115,22 +114,3 @@ def check_training(name, precision=torch.float32, **given):
             f"{name}: precision must be torch.float32 or torch.bfloat16, got {precision}. "
             "engine.hardware.best_precision() says which of them is the quicker one here."
         )
-
-
-def of_axes(layer, i, x, error):
-    """What to raise for the ``error`` of layer i on x [T, B, ...]: a ValueError if it is about axes, else itself."""
-    if not _SHAPES.search(str(error)):
-        return error
-    name = type(layer[-1] if isinstance(layer, nn.Sequential) else layer).__name__
-    return ValueError(
-        f"SNN: layer {i} ({name}) cannot take [T, B, ...] where ... is {list(x.shape[2:])}: {error}. Is time the first "
-        "axis? Encode the images first, or unsqueeze(1) for a batch of one."
-    )
-
-
-# what torch says of an input of the wrong shape; all else that a layer raises is not about axes
-_SHAPES = re.compile(
-    r"shapes cannot be multiplied|size mismatch|[Ss]izes? of tensor|must match the size|[Dd]imension out of range"
-    r"|[Ee]xpected \S+ ?(\(|\dD|input)|to have \d+ channels|is invalid for input of size|too (many|few) (indices|dim)"
-    r"|same shape|running_mean should contain|normalized_shape|dimension specified as|size \(\d+\)"
-)

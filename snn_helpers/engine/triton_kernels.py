@@ -32,23 +32,9 @@ def forward(current, before, beta, threshold, reset, spikes, membrane):
     current, before = _laid_out(current, membrane), _step_laid_out(before, membrane)
     n = membrane[0].numel()
     with torch.cuda.device_of(membrane):
-        _forward[(triton.cdiv(n, BLOCK),)](
-            current,
-            before,
-            spikes,
-            membrane,
-            current.stride(0),
-            spikes.stride(0),
-            membrane.stride(0),
-            len(membrane),
-            n,
-            beta,
-            threshold,
-            RESET=reset,
-            WORK=DTYPES[membrane.dtype],
-            BLOCK=BLOCK,
-            enable_fp_fusion=False,
-        )
+        tensors = current, before, spikes, membrane, *(x.stride(0) for x in (current, spikes, membrane))
+        how = dict(RESET=reset, WORK=DTYPES[membrane.dtype], BLOCK=BLOCK, enable_fp_fusion=False)
+        _forward[(triton.cdiv(n, BLOCK),)](*tensors, len(membrane), n, beta, threshold, **how)
     return True
 
 
@@ -56,34 +42,16 @@ def backward(grads, membrane, before, beta, threshold, reset, derivative):
     """As ``kernels.backward``; None, with nothing done, for tensors or a surrogate that the kernel does not take."""
     if derivative.kind not in KINDS or not _fits(membrane, before, *grads):
         return None
-    grad_spikes, grad_membrane = (None if g is None else _laid_out(g, membrane) for g in grads[:2])
+    grads = *(None if g is None else _laid_out(g, membrane) for g in grads[:2]), _step_laid_out(grads[2], membrane)
     grad = empty_steps(len(membrane), membrane[0])
     grad_before = None if before is None else torch.empty_like(membrane[0])
     n = membrane[0].numel()
     with torch.cuda.device_of(membrane):
-        _backward[(triton.cdiv(n, BLOCK),)](
-            grad_spikes,
-            grad_membrane,
-            _step_laid_out(grads[2], membrane),
-            membrane,
-            _step_laid_out(before, membrane),
-            grad,
-            grad_before,
-            0 if grad_spikes is None else grad_spikes.stride(0),
-            0 if grad_membrane is None else grad_membrane.stride(0),
-            membrane.stride(0),
-            grad.stride(0),
-            len(membrane),
-            n,
-            beta,
-            threshold,
-            derivative.parameter,
-            KIND=derivative.kind,
-            RESET=reset,
-            WORK=DTYPES[membrane.dtype],
-            BLOCK=BLOCK,
-            enable_fp_fusion=False,
-        )
+        given = *grads, membrane, _step_laid_out(before, membrane), grad, grad_before
+        strides = (0 if x is None else x.stride(0) for x in (*grads[:2], membrane, grad))
+        numbers = len(membrane), n, beta, threshold, derivative.parameter
+        how = dict(KIND=derivative.kind, RESET=reset, WORK=DTYPES[membrane.dtype], BLOCK=BLOCK, enable_fp_fusion=False)
+        _backward[(triton.cdiv(n, BLOCK),)](*given, *strides, *numbers, **how)
     return grad, grad_before
 
 

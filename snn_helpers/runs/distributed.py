@@ -18,13 +18,19 @@ from torch import nn
 
 
 class Team:
-    """A process by itself: all of it is its own share.
+    """One of the processes that train together; without a ``store`` a process by itself, all of it its own share.
 
     rank, size : which process this is, from 0, and how many there are
     saved : number of batches in the checkpoint that is known to be whole, 0 if there is none
+    store : of the torch.distributed group that is set up
     """
 
     rank, size, saved = 0, 1, 0
+
+    def __init__(self, store=None):
+        if store:
+            self.store, self.rank, self.size = store, dist.get_rank(), dist.get_world_size()
+            self.lock = threading.Lock()
 
     @property
     def first(self):
@@ -37,31 +43,63 @@ class Team:
 
     def device(self, name):
         """The torch.device of this process, by its kind: "cpu", "cuda" or "mps"."""
-        return torch.device(name)
+        if name == "cpu" or self.size == 1:
+            return torch.device(name)
+        if name == "mps":
+            raise ValueError("--device mps: has no way to add up gradients. Use one process, or --device cpu.")
+        wanted, found = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if wanted > found:
+            raise ValueError(
+                f"--device cuda: each process takes a GPU of its own, wanted {wanted}, found {found}. Start as many "
+                "with --nproc-per-node, or use --device cpu."
+            )
+        local = int(os.environ["LOCAL_RANK"])
+        torch.cuda.set_device(local)
+        return torch.device(name, local)
 
     def spread(self, net):
         """``net`` for a step of training: called like it, gradients of its weights are added up over the processes."""
-        return net
+        if self.size == 1:
+            return net
+        spread = nn.parallel.DistributedDataParallel(net)
+        spread.register_comm_hook(None, _added_up)
+        return spread
 
     def share(self, images, labels):
         """This process' (images, labels) of a batch, and what share of it they are.
 
         The mean of their losses times that share, added up over the processes, is the mean loss of the batch.
         """
-        return images, labels, 1
-
-    def total(self, number):
-        """The sum of a number over the processes."""
-        return number
+        mine, whole = labels.tensor_split(self.size)[self.rank], len(labels)
+        if not len(mine):  # a network wants at least one image; a blank one, that counts for nothing
+            return torch.zeros_like(images[:1]), labels[:1], 0.0
+        return images.tensor_split(self.size)[self.rank], mine, len(mine) / whole
 
     def part(self, digits):
         """This process' share of data.Digits; the shares hold each digit once, and may be empty."""
         mine = slice(self.rank, None, self.size)
         return digits._replace(images=digits.images[mine], labels=digits.labels[mine])
 
+    def total(self, number):
+        """The sum of a number over the processes."""
+        number = torch.tensor(number, dtype=torch.float64)
+        if self.size > 1:
+            dist.all_reduce(number)
+        return number.item()
+
     def decide(self, choose):
         """What ``choose()`` returns, or raises as OSError or ValueError, in the first process: so it is in all."""
-        return choose()
+        found = [None, None]
+        if self.first:
+            try:
+                found[0] = choose()
+            except (OSError, ValueError) as error:
+                found[1] = error
+        if self.size > 1:
+            dist.broadcast_object_list(found)
+        if found[1]:
+            raise found[1]
+        return found[0]
 
     def save(self, checkpoint, state):
         """Let the first process save a state of ``loop.train``; once it is whole, all know."""
@@ -76,69 +114,14 @@ class Team:
 
     def gather(self, value):
         """The value of each process, for ``own`` to find that of this one again."""
-        return value
-
-    def own(self, gathered):
-        return gathered
-
-
-class Processes(Team):
-    """One of several processes, of a torch.distributed group that is set up."""
-
-    def __init__(self, store):
-        self.store, self.rank, self.size = store, dist.get_rank(), dist.get_world_size()
-        self.lock = threading.Lock()
-
-    def device(self, name):
-        if name == "mps":
-            raise ValueError("--device mps: has no way to add up gradients. Use one process, or --device cpu.")
-        if name == "cpu":
-            return torch.device(name)
-        wanted, found = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-        if wanted > found:
-            raise ValueError(
-                f"--device cuda: each process takes a GPU of its own, wanted {wanted}, found {found}. Start as many "
-                "with --nproc-per-node, or use --device cpu."
-            )
-        local = int(os.environ["LOCAL_RANK"])
-        torch.cuda.set_device(local)
-        return torch.device(name, local)
-
-    def spread(self, net):
-        spread = nn.parallel.DistributedDataParallel(net)
-        spread.register_comm_hook(None, _added_up)
-        return spread
-
-    def share(self, images, labels):
-        mine, whole = labels.tensor_split(self.size)[self.rank], len(labels)
-        if not len(mine):  # a network wants at least one image; a blank one, that counts for nothing
-            return torch.zeros_like(images[:1]), labels[:1], 0.0
-        return images.tensor_split(self.size)[self.rank], mine, len(mine) / whole
-
-    def total(self, number):
-        number = torch.tensor(number, dtype=torch.float64)
-        dist.all_reduce(number)
-        return number.item()
-
-    def decide(self, choose):
-        found = [None, None]
-        if self.first:
-            try:
-                found[0] = choose()
-            except (OSError, ValueError) as error:
-                found[1] = error
-        dist.broadcast_object_list(found)
-        if found[1]:
-            raise found[1]
-        return found[0]
-
-    def gather(self, value):
+        if self.size == 1:
+            return value
         values = [None] * self.size
         dist.all_gather_object(values, value)
         return values
 
     def own(self, gathered):
-        return gathered[self.rank]
+        return gathered if self.size == 1 else gathered[self.rank]
 
     def say(self, why, advice=""):
         """Print why this process stops, and what to do; what stops several of them is said by one."""
@@ -192,7 +175,7 @@ def team():
     store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
-    group = Processes(store)
+    group = Team(store)
     with _ended_by_signals(group), warnings.catch_warnings():
         # they differ along an axis of length 1, where they say nothing
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
