@@ -159,12 +159,10 @@ def download() -> Path:
         files = Path(partial) / "MNIST" / "raw"
         for train in True, False:
             _folder(files, train)
-        whole = Path(partial) / "whole"
-        whole.mkdir()
-        for path in files.glob("*.gz"):
-            path.rename(whole / path.name)
+        for unpacked in files.glob("*-ubyte"):
+            unpacked.unlink()
         shutil.rmtree(cache(), ignore_errors=True)
-        whole.rename(cache())
+        files.rename(cache())
     return cache()
 
 

@@ -36,7 +36,9 @@ def diagnose(records: Sequence[Record], loss: float | torch.Tensor | None = None
             )
     loss = loss.item() if torch.is_tensor(loss) else loss
     layers = [finding for number, record in enumerate(records, 1) if (finding := _layer(number, record, records))]
-    return (_not_a_number(loss) or [*layers, *_floor(loss, records[-1].spikes.detach())]) or [
+    if loss is not None and not math.isfinite(loss):
+        return [f"The loss is {loss}: the run has diverged. Try a learning rate ten times smaller."]
+    return [*layers, *_floor(loss, records[-1].spikes.detach())] or [
         "Nothing is wrong that these numbers show: every layer fires, none is saturated. If it does not learn, look at "
         "the labels, the learning rate and the loss over time."
     ]
@@ -73,12 +75,6 @@ def _why_silent(record: Record) -> str:
         "the threshold. Try a lower threshold, larger weights, a larger input, or a beta nearer to 1; a "
         "wider surrogate (a smaller slope) lets gradient reach neurons that are far below."
     )
-
-
-def _not_a_number(loss: float | None) -> list[str]:
-    if loss is not None and not math.isfinite(loss):
-        return [f"The loss is {loss}: the run has diverged. Try a learning rate ten times smaller."]
-    return []
 
 
 def _floor(loss: float | None, spikes: torch.Tensor) -> list[str]:

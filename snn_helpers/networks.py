@@ -51,8 +51,8 @@ class SNN(nn.Module):
     def forward(self, x: torch.Tensor, initial: Sequence[Record] | None = None) -> list[Record]:
         checks.check_input(self, x, initial)
         if self.recompute:
-            return [Record(*recomputed(self._run, x, self._constant(x), self._states(initial), self.recompute))]
-        return self._run(x, self._constant(x), self._states(initial))[0]
+            return [Record(*recomputed(self._run, x, self._constant(x), initial, self.recompute))]
+        return self._run(x, self._constant(x), initial)[0]
 
     def stream(
         self, x: torch.Tensor, steps: int = 1, initial: Sequence[Record] | None = None
@@ -63,17 +63,18 @@ class SNN(nn.Module):
         than there is memory for. The state lives in this generator alone, so each call starts anew.
         """
         checks.check_input(self, x, initial)
-        constant, states = self._constant(x), self._states(initial)
+        constant = self._constant(x)
+        states: Sequence[Record | torch.Tensor] | None = initial
         for piece in x.split(steps):
             records, states = self._run(piece, constant, states)
             yield records
 
     def _run(
-        self, x: torch.Tensor, constant: torch.Tensor | None, states: Sequence[Record | torch.Tensor | None]
+        self, x: torch.Tensor, constant: torch.Tensor | None, states: Sequence[Record | torch.Tensor] | None
     ) -> tuple[list[Record], list[torch.Tensor]]:
         """The Records of all layers, and the membranes that they end with; ``states``: what each starts from."""
         records, ends = [], []
-        for i, (layer, before) in enumerate(zip(self.layers, states, strict=True)):
+        for i, (layer, before) in enumerate(zip(self.layers, states or (None,) * len(self.layers), strict=True)):
             if i == 0 and constant is not None:
                 current = constant.expand(len(x), *constant.shape[1:])
             else:
@@ -92,9 +93,6 @@ class SNN(nn.Module):
     def _constant(self, x: torch.Tensor) -> torch.Tensor | None:
         """What the first layer makes of an input that does not change, [1, B, ...]; None of one that may."""
         return _current(self.layers[0], 0, x[:1]) if x.stride(0) == 0 else None
-
-    def _states(self, initial: Sequence[Record] | None) -> Sequence[Record | torch.Tensor | None]:
-        return [None] * len(self.layers) if initial is None else initial
 
     def neuron_of(self, i: int) -> dict:
         """The settings of layer i's neurons, as ``neurons.lif`` takes them."""

@@ -40,15 +40,11 @@ def beta_from_tau(tau: float, dt: float = 1.0, method: str = "exact") -> float:
     >>> round(beta_from_tau(5.0), 3), beta_from_tau(5.0, method="euler")
     (0.819, 0.8)
     """
-    if not 0 < tau < math.inf:
-        raise ValueError(
-            f"beta_from_tau: tau must be a finite number above 0, got {tau}. It is a time, in the unit of dt."
-        )
-    if not 0 < dt < math.inf:
-        raise ValueError(
-            f"beta_from_tau: dt must be a finite number above 0, got {dt}. It is the length of a step, in the unit "
-            "of tau."
-        )
+    for name, value, other in ("tau", tau, "dt"), ("dt", dt, "tau"):
+        if not 0 < value < math.inf:
+            raise ValueError(
+                f"beta_from_tau: {name} must be a finite number above 0, a time in the unit of {other}, got {value}."
+            )
     if method == "exact":
         return math.exp(-dt / tau)
     if method != "euler":
