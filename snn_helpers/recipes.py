@@ -36,7 +36,6 @@ class Recipe:
     epochs: int
     batch_size: int
     lr: float
-    about: dict[str, str]  # the settings in words, kept in the recorded file
     steps: int = 1
     tau: float | None = None  # of a neuron that decays its input too: beta is 1 - 1/tau, the input comes divided by tau
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
@@ -46,6 +45,8 @@ class Recipe:
     test_every: int | None = None
     readout: losses.Readout = losses.spike_count
     convert: dict[str, object] = field(default_factory=dict)  # of a CNN: how it becomes spikes
+    source: str = "ours; chosen on the last 5,000 training images"
+    difference: str = ""  # from the published settings
 
     def input(self, images: torch.Tensor) -> torch.Tensor:
         """What the network gets for images [B, 1, 28, 28]: encoded, in the steps of this recipe."""
@@ -64,14 +65,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             epochs=20,
             batch_size=128,
             lr=1e-3,
-            about={
-                "source": "SpikingJelly, clock-driven tutorial: single-layer fully connected SNN (100 epochs there)",
-                "neuron": "LIF, tau 2 with decayed input, threshold 1 (fires at or above), reset to 0, ATan surrogate",
-                "encoding": "Poisson, drawn anew at each step",
-                "loss": "mean squared error between firing rate and one-hot label",
-                "optimizer": "Adam, constant learning rate",
-                "difference": "no gradient through the reset, where SpikingJelly's default lets it through",
-            },
+            source="SpikingJelly, clock-driven tutorial: single-layer fully connected SNN (100 epochs there)",
+            difference="no gradient through the reset, where SpikingJelly's default lets it through",
         ),
         "fast": Recipe(
             network=networks.single_layer,
@@ -82,13 +77,6 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=128,
             lr=5e-3,
             schedule=one_cycle,
-            about={
-                "source": "ours; chosen on the last 5,000 training images",
-                "neuron": "LIF, beta 0.5, full input, threshold 1, reset to 0, ATan surrogate",
-                "encoding": "Poisson, drawn anew at each step",
-                "loss": "mean squared error between firing rate and one-hot label",
-                "optimizer": "Adam, one-cycle learning rate",
-            },
         ),
     },
     "hidden-layer": {
@@ -100,16 +88,9 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             epochs=5,
             batch_size=64,
             lr=1e-3,
-            about={
-                "source": 'report "MNIST Digit Classification using SNN" (A. Daiya, 2025): 784-256-10',
-                "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, derivative of a sigmoid (slope 4) as "
-                "surrogate",
-                "encoding": "Poisson, drawn anew at each step",
-                "loss": "cross entropy of the spikes at each step",
-                "optimizer": "Adam, constant learning rate",
-                "difference": "the report gives no beta, reset, slope, or what its cross entropy is of: those are "
-                "ours, chosen on the last 5,000 training images",
-            },
+            source='report "MNIST Digit Classification using SNN" (A. Daiya, 2025): 784-256-10',
+            difference="the report gives no beta, reset, slope, or what its cross entropy is of: those are "
+            "ours, chosen on the last 5,000 training images",
         ),
         "fast": Recipe(
             network=partial(networks.hidden_layer, spike=surrogates.fast_sigmoid(10)),
@@ -120,13 +101,6 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=128,
             lr=3e-3,
             schedule=one_cycle,
-            about={
-                "source": "ours; chosen on the last 5,000 training images",
-                "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, fast sigmoid (slope 10) as surrogate",
-                "encoding": "Poisson, drawn anew at each step",
-                "loss": "cross entropy of the spike counts",
-                "optimizer": "Adam, one-cycle learning rate",
-            },
         ),
     },
     "csnn": {
@@ -139,14 +113,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=128,
             lr=1e-2,
             test_every=50,
-            about={
-                "source": "ManiMajd89/convolutional-spiking-neural-network, CSNN.py (snnTorch)",
-                "neuron": "LIF, beta 0.5, threshold 1, reset by subtraction, fast sigmoid (slope 25) as surrogate",
-                "encoding": "the image itself at every step, pixels in [0, 1]",
-                "loss": "cross entropy of the spikes at each step",
-                "optimizer": "Adam, constant learning rate",
-                "difference": "judged on all 10,000 test images, where the original leaves out the last batch",
-            },
+            source="ManiMajd89/convolutional-spiking-neural-network, CSNN.py (snnTorch)",
+            difference="judged on all 10,000 test images, where the original leaves out the last batch",
         ),
         "fast": Recipe(
             network=partial(networks.csnn, beta=0.9, spike=surrogates.fast_sigmoid(5)),
@@ -159,13 +127,6 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             schedule=one_cycle,
             precision=None,
             test_every=200,
-            about={
-                "source": "ours; chosen on the last 5,000 training images",
-                "neuron": "LIF, beta 0.9, threshold 1, reset by subtraction, fast sigmoid (slope 5) as surrogate",
-                "encoding": "the image itself at every step, pixels shifted and scaled to mean 0, variance 1",
-                "loss": "cross entropy of the spike counts",
-                "optimizer": "Adam, one-cycle learning rate",
-            },
         ),
     },
     "cnn-to-snn": {
@@ -178,14 +139,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             lr=0.05,
             optimizer=partial(torch.optim.SGD, momentum=0.5),
             convert=dict(percentile=100, v_init=0.0, encode=partial(poisson, gain=1 / 2.5), steps=40),
-            about={
-                "source": 'MathWorks, "Convert Convolutional Network to Spiking Neural Network" (R2023b), on MNIST',
-                "neuron": "integrate-and-fire, threshold 1, reset by subtraction, start at rest",
-                "encoding": "Poisson, a pixel against a random number up to 2.5",
-                "loss": "cross entropy of the CNN's scores",
-                "optimizer": "SGD, momentum 0.5, constant learning rate",
-                "difference": "MNIST, not the synthetic digits; a tie goes to the neuron nearest to its next spike",
-            },
+            source='MathWorks, "Convert Convolutional Network to Spiking Neural Network" (R2023b), on MNIST',
+            difference="MNIST, not the synthetic digits; a tie goes to the neuron nearest to its next spike",
         ),
         "fast": Recipe(
             network=networks.cnn,
@@ -195,23 +150,14 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=128,
             lr=5e-3,
             schedule=one_cycle,
-            augment=random_affine,
+            augment=partial(random_affine, turn=9, zoom=0.08, shift=1.4),
             convert=dict(percentile=99, v_init=0.5, encode=direct, steps=10),
-            about={
-                "source": "ours; chosen on the last 5,000 training images",
-                "neuron": "integrate-and-fire, threshold 1, reset by subtraction, start at half the threshold",
-                "encoding": "the image itself at every step, pixels in [0, 1]",
-                "loss": "cross entropy of the CNN's scores",
-                "augmentation": "each digit turned by up to 9 degrees, scaled by up to 8 %, moved by up to 1.4 pixels",
-                "optimizer": "Adam, one-cycle learning rate",
-            },
         ),
     },
 }
 
-_fast = RECIPES["csnn"]["fast"]
 RECIPES["csnn"]["best"] = replace(  # fewer steps for longer, on digits that are never twice the same
-    _fast,
+    RECIPES["csnn"]["fast"],
     steps=5,
     epochs=18,
     batch_size=64,
@@ -219,9 +165,4 @@ RECIPES["csnn"]["best"] = replace(  # fewer steps for longer, on digits that are
     test_every=None,
     augment=partial(random_affine, turn=12, zoom=0.11, shift=2),
     readout=losses.count_then_membrane,
-    about=_fast.about
-    | {
-        "augmentation": "each digit turned by up to 12 degrees, scaled by up to 11 %, moved by up to 2 pixels",
-        "readout": "the class with most spikes; between equals, the higher mean membrane",
-    },
 )

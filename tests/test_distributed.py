@@ -43,7 +43,7 @@ def step(name, count, team=None):
     net = network()
     before = [weight.detach().clone() for weight in net.parameters()]
     recipe = recipes.Recipe(network, recipes.without_time if name == "cnn" else direct, loss, steps=5, epochs=1,
-                            batch_size=count, lr=1.0, optimizer=torch.optim.SGD, about={})  # fmt: skip
+                            batch_size=count, lr=1.0, optimizer=torch.optim.SGD)  # fmt: skip
     history = loop.train(net, some(count), recipe, seed=0, test=some(13, train=False), progress=False, team=team)
     gradients = [old - new.detach() for old, new in zip(before, net.parameters(), strict=True)]
     return gradients, history.loss[0], history.train_accuracy[0], history.test_accuracy[0]
@@ -60,7 +60,7 @@ def two_epochs(team=None):
         return direct(images, steps)
 
     net, batch = networks.single_layer(), dict(epochs=2, batch_size=3, lr=0.01)
-    recipe = recipes.Recipe(None, encode, losses.mse_rate_loss, steps=2, about={}, **batch)
+    recipe = recipes.Recipe(None, encode, losses.mse_rate_loss, steps=2, **batch)
     loop.train(net, digits, recipe, seed=5, progress=False, team=team)
     return seen, drawn
 

@@ -98,7 +98,7 @@ def long_run(net=None, digits=None, test=None, **settings):
         net = networks.single_layer()
     usual = dict(network=None, encode=poisson, steps=9, loss=losses.mse_rate_loss, epochs=2, batch_size=50, lr=0.01)
     how = {name: settings.pop(name) for name in ("on_step", "progress") if name in settings}
-    recipe = recipes.Recipe(**(usual | dict(about={}) | settings))
+    recipe = recipes.Recipe(**(usual | settings))
     return net, loop.train(net, digits or some(211), recipe, seed=0, test=test, **({"progress": False} | how))
 
 

@@ -14,6 +14,26 @@ from snn_helpers.runs import distributed, loop
 IMAGES = 1000  # that the scales of a conversion are read from
 
 
+def settings(recipe, device):
+    """What decides a run but its seed, as numbers and words: the seeds of a recipe agree in it."""
+    net, precision = recipe.network(), recipe.precision or best_precision(device)
+    called = ("encode", recipe.convert.get("encode", recipe.encode)), ("augment", recipe.augment)
+    called += tuple((key, getattr(recipe, key)) for key in ("loss", "optimizer", "schedule", "readout"))
+    return {
+        **{key: getattr(recipe, key) for key in ("source", "difference", "epochs", "steps", "batch_size", "lr")},
+        **{key: _words(function) for key, function in called if function},
+        "layer": net.extra_repr(),
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "precision": str(precision).removeprefix("torch."),
+    }
+
+
+def _words(function):
+    """A function, or a partial of one, as it is called: ``poisson(gain=0.4)``."""
+    given = ", ".join(f"{name}={value:g}" for name, value in getattr(function, "keywords", {}).items())
+    return getattr(function, "func", function).__name__ + (f"({given})" if given else "")
+
+
 def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=None, progress=True, team=None):
     """Train by ``recipe`` (recipes.Recipe) and return (network, record); the record holds what a results file holds.
 
@@ -47,13 +67,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
             "loss": [round(sum(history.loss[a:b]) / (b - a), 6) for a, b in pairwise(ends)],
             "seconds": [round(s, 2) for s in history.seconds],
         },
-        "settings": {
-            **recipe.about,
-            "batch_size": recipe.batch_size,
-            "lr": recipe.lr,
-            "precision": str(recipe.precision or best_precision(device)).removeprefix("torch."),
-            "layer": net.extra_repr(),
-        },
+        "settings": settings(recipe, device),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "snn_helpers": __version__},
         "processor": f"{platform.machine()}, {torch.get_num_threads()} threads ({os.cpu_count()} cores seen), "
         f"{torch.backends.cpu.get_cpu_capability()}, {device}",

@@ -41,7 +41,7 @@ def train(system, recipe, seed, device, data_dir, out, log_dir, resume, **change
 
 
 def _train(name, recipe, digits, test, folder, seed, device, resume, log, team):
-    decides = {**name, "seed": seed, "train_images": len(digits.labels), **_settings(recipe, device)}
+    decides = {**name, "seed": seed, "train_images": len(digits.labels), **by_recipe.settings(recipe, device)}
     if team.size > 1:  # not said of one, so that a checkpoint of before it could be more stays valid
         decides["processes"] = team.size
     checkpoint = checkpoints.Checkpoint(folder / "checkpoint.pt", decides)
@@ -161,18 +161,6 @@ class _Log:
 
 def _full_name(system):
     return "cnn-to-snn" if system == "cnn" else system
-
-
-def _settings(recipe, device):
-    """What decides a run, as numbers and words: two runs that agree in it can go on from each other's checkpoint."""
-    net = recipe.network()
-    return {
-        **{key: getattr(recipe, key) for key in ("epochs", "steps", "batch_size", "lr")},
-        "loss": recipe.loss.__name__,
-        "neuron": net.extra_repr(),
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "precision": str(recipe.precision or best_precision(device)),
-    }
 
 
 def _device(name, team=distributed.Team()):
