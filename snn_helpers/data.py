@@ -121,27 +121,45 @@ def batches(
 
 
 def affine(
-    images: torch.Tensor, *, right: Each = 0.0, down: Each = 0.0, turn: Each = 0.0, shrink: Each = 1.0
+    images: torch.Tensor,
+    *,
+    right: Each = 0.0,
+    down: Each = 0.0,
+    turn: Each = 0.0,
+    shrink: Each = 1.0,
+    bend: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Images [B, C, H, W] moved (in pixels), then turned counter-clockwise about their middle (in degrees) and made
     smaller by the factor ``shrink``. Between pixels the value is interpolated linearly, beyond the edge it is 0.
 
-    Each of the four is a number, or a tensor [B] of one an image.
+    Each of the four is a number, or a tensor [B] of one an image. ``bend`` [B, H, W, 2], if given, is no longer affine:
+    how many pixels right and down of its place each pixel of the result is looked up.
     """
     each = [torch.as_tensor(value).to(images).expand(len(images)) for value in (right, down, turn, shrink)]
     right, down, turn, shrink = each
     across, along = shrink * turn.deg2rad().cos(), shrink * turn.deg2rad().sin()
     x, y = -2 * right / images.shape[-1], -2 * down / images.shape[-2]  # grid_sample counts from -1 to 1
     rows = torch.stack([torch.stack([across, -along, x], -1), torch.stack([along, across, y], -1)], 1)
-    return F.grid_sample(images, F.affine_grid(rows, list(images.shape), align_corners=False), align_corners=False)
+    places = F.affine_grid(rows, list(images.shape), align_corners=False)
+    if bend is not None:
+        places = places + 2 * bend / torch.tensor(images.shape[:-3:-1], device=images.device)
+    return F.grid_sample(images, places, align_corners=False)
 
 
-def random_affine(images: torch.Tensor, turn: float = 9.0, zoom: float = 0.08, shift: float = 1.4) -> torch.Tensor:
+def random_affine(images: torch.Tensor, turn: float, zoom: float, shift: float, bend: float = 0.0) -> torch.Tensor:
     """Images [B, C, H, W], each turned by up to ``turn`` degrees, scaled by up to ``zoom``, moved by up to ``shift``
     pixels, drawn anew at each call: digits that are never twice the same, to train on.
+
+    With ``bend`` it is also bent as if drawn on rubber (elastic distortion, Simard, Steinkraus and Platt 2003, ICDAR):
+    25 places are pulled apart by random numbers of that deviation, in pixels, and what lies between follows smoothly.
     """
     angle, scale, right, down = (torch.rand(4, len(images), device=images.device) * 2 - 1).unbind(0)
-    return affine(images, turn=turn * angle, shrink=1 + zoom * scale, right=-shift * right, down=-shift * down)
+    how = dict(turn=turn * angle, shrink=1 + zoom * scale, right=-shift * right, down=-shift * down)
+    if bend:
+        pulled = bend * torch.randn(len(images), 2, 5, 5, device=images.device)
+        smooth = F.interpolate(pulled, images.shape[-2:], mode="bicubic", align_corners=True)
+        how["bend"] = smooth.movedim(1, -1)
+    return affine(images, **how)
 
 
 def download() -> Path:

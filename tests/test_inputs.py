@@ -84,3 +84,24 @@ def test_a_random_affine_moves_across_and_down_apart():
     for places in x, y:
         assert -3.01 < places.min() < -2.8 and 2.8 < places.max() < 3.01 and abs(places.mean()) < 0.4
     assert abs(torch.corrcoef(torch.stack([x, y]))[0, 1]) < 0.2
+
+
+def test_a_bent_image_is_looked_up_elsewhere():
+    image = torch.rand(2, 1, 28, 20)
+    place = torch.tensor([3.0, -2.0]).expand(2, 28, 20, 2)  # three to the right, two up
+    bent = data.affine(image, bend=place)
+    wanted = torch.zeros_like(image)
+    wanted[..., 2:, :-3] = image[..., :-2, 3:]
+    torch.testing.assert_close(bent, wanted, atol=1e-5, rtol=0)
+
+
+def test_what_is_near_bends_alike_and_what_is_far_does_not():
+    torch.manual_seed(0)
+    places = torch.stack(torch.meshgrid(AXIS, AXIS, indexing="ij")[::-1])  # each pixel holds where it is
+    bent = data.random_affine(places.expand(307, 2, 28, 28), turn=0, zoom=0, shift=0, bend=0.8) - places
+    middle, near, far = bent[:, :, 13, 13], bent[:, :, 13, 15], bent[:, :, 13, 24]
+    assert middle.std(0).tolist() == pytest.approx([0.8, 0.8], rel=0.1) and middle.mean(0).abs().max() < 0.15
+    for axis in 0, 1:
+        assert torch.corrcoef(torch.stack([middle[:, axis], near[:, axis]]))[0, 1] > 0.9
+        assert abs(torch.corrcoef(torch.stack([middle[:, axis], far[:, axis]]))[0, 1]) < 0.25
+    assert abs(torch.corrcoef(middle.T)[0, 1]) < 0.2

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from snn_helpers import data, encoding, losses, networks, recipes, training, weights
+from snn_helpers import data, networks, recipes, training, weights
 from snn_helpers.runs import by_recipe
 
 # what the mean of three seeds has to reach on all 10,000 test images
