@@ -6,5 +6,5 @@ Import the piece you need, ``from snn_helpers import encoding, neurons, plots``.
 
 import os
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: a thread that waits leaves its core to other work

@@ -156,7 +156,19 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
 }
 
-RECIPES["csnn"]["best"] = replace(  # fewer steps for longer, on digits that are never twice the same
+# for longer, on digits that are never twice the same
+RECIPES["hidden-layer"]["best"] = replace(
+    RECIPES["hidden-layer"]["fast"],
+    network=partial(networks.hidden_layer, spike=surrogates.fast_sigmoid(5)),
+    epochs=20,
+    augment=partial(random_affine, turn=5, zoom=0.04, shift=0.7),
+)
+RECIPES["cnn-to-snn"]["best"] = replace(
+    RECIPES["cnn-to-snn"]["fast"],
+    epochs=30,
+    augment=partial(random_affine, turn=12, zoom=0.11, shift=2, bend=0.5),
+)
+RECIPES["csnn"]["best"] = replace(
     RECIPES["csnn"]["fast"],
     steps=5,
     epochs=18,

@@ -115,6 +115,7 @@ def test_a_class_that_is_broken_off_leaves_no_process_and_no_file(end, tmp_path)
     "script, place",
     [
         ("latency", "latency"),
+        ("accuracy", "accuracy"),
         pytest.param("speed", "speed", marks=pytest.mark.extra("bench")),
         pytest.param("busy", "busy", marks=pytest.mark.extra("bench")),
         pytest.param("time_to_accuracy", "time to accuracy", marks=pytest.mark.extra("bench")),

@@ -36,7 +36,7 @@ def parser():
         "--recipe",
         choices=["reference", "fast", "best"],
         default="fast",
-        help="published settings, ours, or ours with more epochs (csnn only) (default: %(default)s)",
+        help="published settings, ours, or ours for longer (not for single-layer) (default: %(default)s)",
     )
     train.add_argument("--epochs", type=_whole, help="passes over the training digits (default: the recipe's)")
     train.add_argument("--steps", "-T", type=_whole, help="time steps an image (default: the recipe's)")
