@@ -4,4 +4,4 @@ import os
 
 os.environ["SNN_DATA_DIR"] = "bundled"  # whatever this machine holds
 
-collect_ignore = ["snn_helpers/triton_kernels.py"]  # no examples in it, and there is no Triton for every system
+collect_ignore = ["snn_helpers/engine/triton_kernels.py"]  # no examples in it, and there is no Triton for every system

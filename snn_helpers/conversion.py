@@ -74,14 +74,16 @@ def activation_scales(cnn: nn.Sequential, images: torch.Tensor, percentile: floa
         )
     scales: list[float] = []
     with torch.no_grad():
-        x = images.to(next(cnn.parameters()).device)
+        x = images.to(next(cnn.parameters()))
         for block in blocks:
             x = block(x).relu_()
+            if not x.isfinite().all():
+                raise ValueError(f"normalize: weight layer {len(scales) + 1} gives NaN or infinity: it has diverged.")
             positive = x[x > 0]
             if not len(positive):
                 raise ValueError(
-                    f"normalize: weight layer {len(scales)} is silent: none of its activations on the {len(images)} "
-                    "images is above 0. Was it trained, and on images in [0, 1]?"
+                    f"normalize: weight layer {len(scales) + 1} is silent: none of its activations on the "
+                    f"{len(images)} images is above 0. Was it trained, and on images in [0, 1]?"
                 )
             larger = int((1 - percentile / 100) * len(positive) + 1e-9)  # how many may lie above the scale
             scales.append(positive.kthvalue(max(len(positive) - larger, 1)).values.item())
@@ -140,7 +142,7 @@ def simulate(
     Each module of ``snn`` is left in the mode (train or eval) that it was in. Raises ValueError for no digits.
     """
     check_training("simulate", digits=digits)
-    parts, neuron = [], {name: v[-1] if isinstance(v, (list, tuple)) else v for name, v in snn.neuron.items()}
+    parts, neuron = [], snn.neuron_of(len(snn.layers) - 1)
     with evaluating(snn, seed) as device:
         for images, _ in batches(digits, batch_size, device=device):
             seen = []

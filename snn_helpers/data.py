@@ -151,7 +151,7 @@ def random_affine(images: torch.Tensor, turn: float, zoom: float, shift: float, 
     pixels, drawn anew at each call: digits that are never twice the same, to train on.
 
     With ``bend`` it is also bent as if drawn on rubber (elastic distortion, Simard, Steinkraus and Platt 2003, ICDAR):
-    25 places are pulled apart by random numbers of that deviation, in pixels, and what lies between follows smoothly.
+    25 places are moved by random numbers of that deviation, in pixels, and what lies between follows smoothly.
     """
     angle, scale, right, down = (torch.rand(4, len(images), device=images.device) * 2 - 1).unbind(0)
     how = dict(turn=turn * angle, shrink=1 + zoom * scale, right=-shift * right, down=-shift * down)

@@ -17,12 +17,13 @@ def diagnose(records: Sequence[Record], loss: float | torch.Tensor | None = None
     loss : the loss of that batch (a number or a scalar tensor), if there is one
 
     Returns one finding each, the first to look at first; one sentence that says so if nothing is wrong.
-    A layer is counted from 1. Findings name what was seen and what to try first. Raises TypeError for something else
-    than a list of Records, ValueError for Records without a time or a batch.
+    A layer is counted from 1, and a neuron is dead if no image of the batch makes it fire, so give it a hundred images.
+    Findings name what was seen and what to try first. Raises TypeError for something else than a list of Records,
+    ValueError for Records without a time or a batch.
 
     The floors: cross entropy of C binary scores that are all equal (all silent, or all firing) is ln C, and averaged
     over steps it never falls below ln(1 + (C - 1)/e); the mean squared error of rates against a one-hot label is 1/C
-    when the output is silent. A floor is named only where the output is such.
+    when the output is silent. ln C is named for any loss that is near it, the others only where the output is such.
     """
     if not isinstance(records, (list, tuple)) or not records or not all(hasattr(r, "spikes") for r in records):
         raise TypeError(
@@ -46,6 +47,8 @@ def diagnose(records: Sequence[Record], loss: float | torch.Tensor | None = None
 
 def _layer(number: int, record: Record, records: Sequence[Record]) -> str | None:
     spikes, name = record.spikes.detach(), f"Layer {number}"
+    if not record.membrane.isfinite().all():
+        return f"{name} holds NaN or infinity: it has diverged. Try a learning rate ten times smaller."
     rate = spikes.mean().item()
     if rate == 0:
         if number > 1 and not records[number - 2].spikes.any():

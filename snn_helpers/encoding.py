@@ -1,4 +1,4 @@
-"""From numbers to spikes: four ways to turn an image (or a signal) into [T, ...]. Time is the first axis."""
+"""From numbers to spikes: five ways to turn an image (or a signal) into [T, ...]. Time is the first axis."""
 
 from collections.abc import Callable
 

@@ -96,9 +96,14 @@ class SNN(nn.Module):
 
     def neuron_of(self, i: int) -> dict:
         """The settings of layer i's neurons, as ``neurons.lif`` takes them."""
-        own = {name: value[i] if isinstance(value, (list, tuple)) else value for name, value in self.neuron.items()}
-        if isinstance(own["beta"], nn.Parameter):
-            own["beta"] = own["beta"].clamp(0, 1)  # where an optimizer may have put it; as snnTorch does
+        own = {}
+        for name, value in self.neuron.items():
+            each = isinstance(value, (list, tuple))
+            own[name] = value[i] if each else value
+            if isinstance(own[name], nn.Parameter):  # read where load_state_dict and torch.func put it
+                own[name] = getattr(self, f"{name}_{i}" if each else name)
+                if name == "beta":
+                    own[name] = own[name].clamp(0, 1)  # where an optimizer may have put it; as snnTorch does
         return own
 
     def extra_repr(self) -> str:
@@ -165,7 +170,7 @@ def _current(layer: nn.Module, i: int, x: torch.Tensor) -> torch.Tensor:
         return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2]).to(x.dtype)
     except (RuntimeError, IndexError, ValueError) as error:
         error.add_note(
-            f"SNN: raised by layer {i}, given [T, B, ...] where ... is {list(x.shape[2:])}. If it is about a shape: is "
+            f"SNN: raised by layer {i + 1}, given [T, B, ...] where ... is {list(x.shape[2:])}. If about shapes: is "
             "time the first axis? Encode the images first, or unsqueeze(1) for a batch of one."
         )
         raise

@@ -121,9 +121,10 @@ def scores(
 ) -> torch.Tensor:
     """What ``net`` gives each class for each of ``digits``, [N, C]: spike counts of an SNN, outputs of another module.
 
-    Random draws of ``encode`` follow from ``seed``; ``readout`` and ``precision`` are as in ``fit``. The caller's
-    random state, and the mode (train or eval) of each module, are left as they were. Raises ValueError for no digits,
-    another precision, and scores that are NaN or not one row a digit.
+    Random draws of ``encode`` follow from ``seed``; ``readout`` turns a Record into scores; ``precision`` is that of
+    convolutions and matrix products. The caller's random state, and the mode (train or eval) of each module, are left
+    as they were. Raises ValueError for no digits, another precision than torch.float32 or torch.bfloat16, and scores
+    that are NaN or not one row a digit.
     """
     check_training("scores", precision, digits=digits)
     parts = []

@@ -88,7 +88,7 @@ def trained(system: str, name: str) -> torch.nn.Module:
 
 
 def recorded(system: str, name: str) -> list[dict]:
-    """The recorded runs of a recipe, one dict a seed: settings, accuracy, history (written by ``runs.by_recipe``).
+    """The recorded runs of a recipe, one dict a seed: settings, accuracy, history (made by ``runs.by_recipe``).
 
     Raises FileNotFoundError if there are none.
     """

@@ -13,7 +13,6 @@ from snn_helpers.runs import checkpoints
         ({}, {"lr": 0.1}, "with lr None, wanted one with 0.1"),
         ({"lr": 0.1}, {}, "with lr 0.1, wanted one with None"),
         ({"lr": 0.1, "seed": 1}, {"lr": 0.1, "seed": 2}, "with seed 1, wanted one with 2"),
-        ({}, {"processes": 2}, "with processes 1, wanted one with 2"),
     ],
 )
 def test_a_setting_that_only_one_of_them_names_counts_too(tmp_path, saved, wanted, words):

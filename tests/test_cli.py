@@ -55,7 +55,7 @@ def fails(capsys, *arguments):
             ["evaluate", "csnn", "--recipe", "best"],
             "no weights of csnn's recipe 'best', only of fast. Make them: .* train csnn --recipe best",
         ),
-        (["evaluate", "cnn", "--recipe", "best"], "cnn-to-snn has no recipe 'best'. There are: reference, fast"),
+        (["evaluate", "single-layer", "--recipe", "best"], "single-layer has no recipe 'best'. There are: reference, "),
         (["convert", "--spike-threshold", "2"], "--spike-threshold is for --input poisson"),
     ],
 )
@@ -295,6 +295,9 @@ def test_a_run_on_the_bundled_digits_says_so_and_is_never_a_recorded_one(few, sh
     own.write_bytes(other.read_bytes())
     message = fails(capsys, "train", "single-layer", "--out", "results", "--resume")
     assert "is of a run with train_images 211, wanted one with 10000" in message
+    own.with_name("settings.json").write_text("of before")
+    fails(capsys, "train", "single-layer", "--out", "results", "--resume")
+    assert own.with_name("settings.json").read_text() == "of before", "a refused run writes nothing"
 
 
 def test_the_full_mnist_gives_a_run_the_name_of_a_recorded_one(short, capsys, monkeypatch, tmp_path):

@@ -147,9 +147,9 @@ def chain(*middle, bias=False):
         (chain(nn.BatchNorm2d(2), nn.ReLU(), nn.AvgPool2d(2)), "layer 1 is BatchNorm2d: it shifts and scales"),
         (nn.Sequential(chain(nn.ReLU(), nn.AvgPool2d(2)), nn.Softmax(-1)), "layer 1 is Softmax: .* Leave it out"),
         (nn.Sequential(nn.Sequential(nn.Bilinear(2, 2, 2))), r"layer 0\.0 is Bilinear: it is not known here"),
-        (chain(nn.AvgPool2d(2)), "number 0 has 2. Put a ReLU between"),
-        (nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU(), nn.ReLU()), "number 1 has 0"),
-        (nn.Sequential(), "number 0 has 0"),
+        (chain(nn.AvgPool2d(2)), "number 1 has 2. Put a ReLU between"),
+        (nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU(), nn.ReLU()), "number 2 has 0"),
+        (nn.Sequential(), "number 1 has 0"),
     ],
 )
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_shared_weights_and_modules_that_are_no_chain_are_refused():
         (torch.full((3, 1, 28, 28), 2.5), 99, ValueError, r"must lie in \[0, 1\].*got \[2\.5, 2\.5\]"),
         (torch.full((3, 1, 28, 28), torch.nan), 99, ValueError, r"got \[nan, nan\]"),
         (torch.zeros(0, 1, 28, 28), 99, ValueError, "at least one, got none"),
-        (torch.zeros(3, 1, 28, 28), 99, ValueError, "weight layer 0 is silent: none .* on the 3 images"),
+        (torch.zeros(3, 1, 28, 28), 99, ValueError, "weight layer 1 is silent: none .* on the 3 images"),
         (torch.rand(3, 1, 28, 28), 0, ValueError, r"at most 100 \(the largest\), got 0"),
         (torch.rand(3, 1, 28, 28), 101, ValueError, "got 101"),
     ],
@@ -196,6 +196,13 @@ def test_shared_weights_and_modules_that_are_no_chain_are_refused():
 def test_normalize_refuses(x, percentile, error, words):
     with pytest.raises(error, match=words):
         conversion.normalize(networks.cnn(), x, percentile)
+
+
+def test_a_cnn_that_has_diverged_is_not_called_silent():
+    cnn = networks.cnn()
+    cnn[3].weight.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match="normalize: weight layer 2 gives NaN or infinity"):
+        conversion.normalize(cnn, torch.rand(3, 1, 28, 28))
 
 
 def test_simulate_counts_what_the_network_does_for_every_digit():

@@ -37,6 +37,12 @@ def test_a_healthy_network_has_nothing():
     assert len(findings) == 1 and findings[0].startswith("Nothing is wrong that these numbers show")
 
 
+def test_a_layer_that_holds_no_numbers_is_neither_healthy_nor_silent():
+    sick = layers()
+    sick[1] = Record(HEALTHY, torch.full_like(HEALTHY, torch.nan))
+    assert diagnose(sick)[0].startswith("Layer 2 holds NaN or infinity: it has diverged")
+
+
 def test_a_silent_layer_is_named_with_its_voltage_and_what_follows_from_it():
     findings = diagnose(*seen(net(threshold=100.0)))
     assert findings[0].startswith("Layer 1 is silent: its membranes come no higher than ")

@@ -132,6 +132,12 @@ def test_a_network_learns_what_is_a_parameter():
         beta[0].fill_(1.3)  # as an optimizer may
     held = lif(net.layers[0](x), beta=1.0, threshold=0.5)
     torch.testing.assert_close(net(x)[0].membrane, held.membrane)
+    # whichever way it is put there
+    loaded = {name: value.detach().clone() for name, value in net.named_parameters()} | {"beta_0": torch.tensor(0.3)}
+    wanted = lif(net.layers[0](x), beta=0.3, threshold=0.5).membrane
+    torch.testing.assert_close(torch.func.functional_call(net, loaded, (x,))[0].membrane, wanted)
+    net.load_state_dict(loaded, assign=True)
+    torch.testing.assert_close(net(x)[0].membrane, wanted)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +224,7 @@ def test_an_error_of_the_users_own_layer_stays_what_it_is(error):
 )
 def test_what_a_layer_raises_says_which_layer_and_what_it_was_given(layer, shape):
     net = networks.SNN(nn.Identity(), layer, beta=0.9)
-    words = rf"by layer 1, given .* is {re.escape(str(list(shape[2:])))}.*the first axis"
+    words = rf"by layer 2, given .* is {re.escape(str(list(shape[2:])))}.*the first axis"
     with pytest.raises((RuntimeError, IndexError), match=words):
         net(torch.rand(shape))
 

@@ -7,7 +7,7 @@ import snntorch
 import torch
 from torch import nn
 
-from snn_helpers import data, networks, neurons, training, weights
+from snn_helpers import data, networks, neurons, surrogates, training, weights
 from snn_helpers.encoding import direct, poisson
 from snn_helpers.surrogates import fast_sigmoid
 
@@ -68,7 +68,7 @@ def test_its_neuron_is_spikingjellys_with_tau_2():
     [
         (torch.rand(3, 5), r"input must be \[T, B, ...\], time first, then the batch, got \[3, 5\]"),
         ("image", "got str"),
-        (torch.rand(4, 1, 28, 28), r"layer 0, given .*\[28, 28\].*Encode the images first"),
+        (torch.rand(4, 1, 28, 28), r"layer 1, given .*\[28, 28\].*Encode the images first"),
         (torch.rand(3, 28, 28), "is time the first axis"),
         (torch.rand(7, 3, 1, 27, 28), "is time the first axis"),
     ],
@@ -81,6 +81,8 @@ def test_a_missing_axis_is_named(x, message):
 def test_a_wrong_neuron_is_refused_when_the_network_is_made():
     with pytest.raises(ValueError, match=r"beta must be in \[0, 1\], got 20. Is it a tau"):
         networks.single_layer(beta=20)
+    with pytest.raises(TypeError, match=r"spike must be a Surrogate, got atan\. Call it"):
+        networks.single_layer(spike=surrogates.atan)
     with pytest.raises(TypeError, match="spike must be a Surrogate, got float"):
         networks.single_layer(spike=25.0)
 
@@ -276,8 +278,10 @@ def test_a_network_goes_on_with_recomputing_too():
 def test_records_that_do_not_fit_are_refused():
     net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 3), beta=0.9)
     records = net(torch.rand(4, 2, 5))
-    with pytest.raises(ValueError, match=r"SNN: initial must be the list of Records .* one a layer \(2\), got 1"):
+    with pytest.raises(ValueError, match=r"SNN: initial must be the list of Records .* one a layer \(2\), got a list of 1"):
         net(torch.rand(4, 2, 5), initial=records[-1:])
+    with pytest.raises(ValueError, match=r"one a layer \(2\), got a Record of 2"):
+        net(torch.rand(4, 2, 5), initial=records[-1])
     with pytest.raises(ValueError, match=r"lif: initial must be the Record of a step of shape \[3, 11\]"):
         net(torch.rand(4, 3, 5), initial=records)
 

@@ -393,7 +393,7 @@ def test_empty_elsewhere_is_torchs_own():
         (
             {"beta": 0.9, "spike": 25},
             TypeError,
-            r"spike must be a Surrogate, got int\. Use surrogates\.fast_sigmoid\(\)",
+            r"spike must be a Surrogate, got int\. Call it: surrogates\.fast_sigmoid\(\)",
         ),
     ],
 )

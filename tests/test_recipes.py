@@ -1,6 +1,7 @@
 """The recorded runs: they say what they are, reach what is promised, and their recipes run and follow their seed."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -51,17 +52,19 @@ def test_a_recipe_still_has_the_settings_that_its_runs_were_recorded_with(system
         now = by_recipe.settings(dataclasses.replace(recipe, precision=precision), "cpu")
         assert run["settings"] == now
         if recipe.convert:
-            assert recipe.encode is recipes.without_time
-            asked = recipe.convert | {"images": by_recipe.IMAGES}
-            assert all(run["conversion"][key] == asked[key] for key in ("percentile", "v_init", "images"))
+            encode = by_recipe._words(recipe.convert["encode"])
+            assert run["conversion"] == recipe.convert | {"encode": encode, "images": by_recipe.IMAGES}
 
 
 def test_the_settings_name_each_function_with_what_it_is_given():
     best = by_recipe.settings(recipes.RECIPES["csnn"]["best"], "cpu")
     assert best["augment"] == "random_affine(turn=12, zoom=0.11, shift=2)" and best["readout"] == "count_then_membrane"
     published = by_recipe.settings(recipes.RECIPES["cnn-to-snn"]["reference"], "cpu")
-    assert (published["encode"], published["optimizer"]) == ("poisson(gain=0.4)", "SGD(momentum=0.5)")
+    assert (published["encode"], published["optimizer"]) == ("without_time", "SGD(momentum=0.5)")
     assert "augment" not in published and "schedule" not in published
+    ours = dict(loss=torch.nn.CrossEntropyLoss(), optimizer=functools.partial(torch.optim.Adam, betas=(0.8, 0.9)))
+    settings = by_recipe.settings(dataclasses.replace(recipes.RECIPES["csnn"]["fast"], **ours), "cpu")
+    assert (settings["loss"], settings["optimizer"]) == ("CrossEntropyLoss()", "Adam(betas=(0.8, 0.9))")
 
 
 @pytest.mark.parametrize("system, name", ALL)

@@ -219,6 +219,11 @@ def test_imports_go_one_way():
     assert modules == set(ORDER) - {"assets"}
 
 
+def test_what_is_not_collected_is_there():
+    ignored = re.search(r"collect_ignore = \[(.*?)\]", (ROOT / "conftest.py").read_text(encoding="utf-8"))[1]
+    assert ignored and all((ROOT / name.strip(' "')).is_file() for name in ignored.split(","))
+
+
 def test_the_readmes_map_is_the_folder():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = re.search(r"```\n(snn_helpers/ .*?)```", text, re.S)[1].splitlines()

@@ -1,1 +1,1 @@
-"""What makes the package fast, and nothing else: each piece equals the plain code it stands for, by a test."""
+"""What makes the package fast, or says what is wrong; what is fast equals the plain code beside it, by a test."""

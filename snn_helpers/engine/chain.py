@@ -48,7 +48,7 @@ def blocks(name, cnn):
             known = "it is not known here. A chain may hold Conv2d, Linear, ReLU, AvgPool2d, Flatten and Dropout."
             raise ValueError(f"{where}: {remedy or known}")
     done += [open_block] if open_block or not done else []
-    for i, block in enumerate(done):
+    for i, block in enumerate(done, 1):
         weights = sum(isinstance(module, WEIGHTS) for module in block)
         if weights != 1:
             raise ValueError(

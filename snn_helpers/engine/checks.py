@@ -1,6 +1,7 @@
 """Settings and inputs of neurons and networks that make no sense, said in words before they do harm."""
 
 import math
+from inspect import isfunction
 
 import torch
 from torch import nn
@@ -30,10 +31,10 @@ def check_neuron(name, beta, threshold, reset, spike=None, shape=None):
         )
     if reset not in RESETS:
         raise ValueError(f'{name}: reset must be "subtract", "zero" or "none", got {reset!r}.')
-    if spike is not None and not callable(spike):
-        raise TypeError(
-            f"{name}: spike must be a Surrogate, got {type(spike).__name__}. Use surrogates.fast_sigmoid()."
-        )
+    uncalled = isfunction(spike) and spike.__module__ == "snn_helpers.surrogates"
+    if spike is not None and (uncalled or not callable(spike)):
+        got = getattr(spike, "__name__", type(spike).__name__)
+        raise TypeError(f"{name}: spike must be a Surrogate, got {got}. Call it: surrogates.fast_sigmoid().")
 
 
 def _range(value):
@@ -97,8 +98,8 @@ def check_input(net, x, initial):
         )
     if initial is not None and (len(initial) != len(net.layers) or not all(hasattr(r, "membrane") for r in initial)):
         raise ValueError(
-            f"SNN: initial must be the list of Records of an earlier call, one a layer ({len(net.layers)}), got "
-            f"{len(initial)}. With recompute only the output is recorded: call it without."
+            f"SNN: initial must be the list of Records of an earlier call, one a layer ({len(net.layers)}), got a "
+            f"{type(initial).__name__} of {len(initial)}. With recompute only the output is recorded: call it without."
         )
 
 

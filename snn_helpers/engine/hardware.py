@@ -10,7 +10,7 @@ import torch
 def best_precision(device="cpu"):
     """torch.bfloat16 where the device computes in it by itself, torch.float32 elsewhere (emulated, it is slower).
 
-    For the ``precision`` of ``training.fit``: convolutions and matrix products, the membranes stay float32.
+    For the ``precision`` of a Recipe or of ``training.scores``; the membranes stay float32.
     """
     device = torch.device(device)
     if device.type == "cuda":

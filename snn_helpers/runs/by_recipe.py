@@ -17,11 +17,10 @@ IMAGES = 1000  # that the scales of a conversion are read from
 def settings(recipe, device):
     """What decides a run but its seed, as numbers and words: the seeds of a recipe agree in it."""
     net, precision = recipe.network(), recipe.precision or best_precision(device)
-    called = ("encode", recipe.convert.get("encode", recipe.encode)), ("augment", recipe.augment)
-    called += tuple((key, getattr(recipe, key)) for key in ("loss", "optimizer", "schedule", "readout"))
+    called = ("encode", "augment", "loss", "optimizer", "schedule", "readout")
     return {
         **{key: getattr(recipe, key) for key in ("source", "difference", "epochs", "steps", "batch_size", "lr")},
-        **{key: _words(function) for key, function in called if function},
+        **{key: _words(getattr(recipe, key)) for key in called if getattr(recipe, key)},
         "layer": net.extra_repr(),
         "parameters": sum(p.numel() for p in net.parameters()),
         "precision": str(precision).removeprefix("torch."),
@@ -30,8 +29,9 @@ def settings(recipe, device):
 
 def _words(function):
     """A function, or a partial of one, as it is called: ``poisson(gain=0.4)``."""
-    given = ", ".join(f"{name}={value:g}" for name, value in getattr(function, "keywords", {}).items())
-    return getattr(function, "func", function).__name__ + (f"({given})" if given else "")
+    name = getattr(getattr(function, "func", function), "__name__", repr(function))
+    given = ", ".join(f"{key}={value!r}" for key, value in getattr(function, "keywords", {}).items())
+    return f"{name}({given})" if given else name
 
 
 def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=None, progress=True, team=None):
@@ -45,6 +45,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
     evaluation or epoch.
     """
     team = team or distributed.Team()
+    decides = settings(recipe, device)  # before hours of training, in case that there is something wrong with it
     torch.manual_seed(seed)
     net = recipe.network().to(device)
     how = dict(checkpoint=checkpoint, on_step=on_step, progress=progress, team=team)
@@ -67,7 +68,7 @@ def run(recipe, train, test, *, seed, device="cpu", checkpoint=None, on_step=Non
             "loss": [round(sum(history.loss[a:b]) / (b - a), 6) for a, b in pairwise(ends)],
             "seconds": [round(s, 2) for s in history.seconds],
         },
-        "settings": settings(recipe, device),
+        "settings": decides,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "snn_helpers": __version__},
         "processor": f"{platform.machine()}, {torch.get_num_threads()} threads ({os.cpu_count()} cores seen), "
         f"{torch.backends.cpu.get_cpu_capability()}, {device}",
@@ -99,5 +100,5 @@ def _converted(cnn, train, test, recipe, seed):
         "test_accuracy": per_step[-1],
         "accuracy_per_step": per_step,
         "spikes_per_image": [round(count, 2) for count in seen.spikes_per_image()[-1].tolist()],
-        "conversion": {"percentile": how["percentile"], "v_init": how["v_init"], "images": IMAGES},
+        "conversion": {**how, "encode": _words(how["encode"]), "images": IMAGES},
     }

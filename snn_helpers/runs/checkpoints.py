@@ -14,8 +14,7 @@ class Checkpoint:
     Parameters
     ----------
     path : the file; it need not exist
-    settings : dict of what decides the run (system, seed, learning rate, ...), of numbers and words; the number of
-        "processes" is 1 where it is not said
+    settings : dict of what decides the run (system, seed, learning rate, ...), of numbers and words
     """
 
     def __init__(self, path, settings):
@@ -39,15 +38,14 @@ class Checkpoint:
             settings, state = found["settings"], found["state"]
         except Exception as error:  # torch.load has no error of its own: what it raises depends on the damage
             raise ValueError(
-                f"checkpoint: {self.path} is not a checkpoint of this package, or is damaged. Name another file, or "
-                "start anew without --resume."
+                f"checkpoint: {self.path} is not a checkpoint of this package, or is damaged. Name another "
+                "--out, or delete its folder."
             ) from error
-        settings, wanted = ({"processes": 1} | given for given in (settings, self.settings))
-        for name in sorted({*settings, *wanted}):
-            if settings.get(name) != wanted.get(name):
+        for name in sorted({*settings, *self.settings}):
+            if settings.get(name) != self.settings.get(name):
                 raise ValueError(
                     f"checkpoint: {self.path} is of a run with {name} {settings.get(name)}, wanted one with "
-                    f"{wanted.get(name)}. Use its settings, name another file, or start anew without --resume."
+                    f"{self.settings.get(name)}. Use its settings, name another --out, or delete its folder."
                 )
         return state
 

@@ -1,6 +1,6 @@
 """What the command line does: one function a command, and its options are the function's arguments.
 
-``__main__`` holds the words. Here they become, at the top of each function, a recipe and a place to write.
+``options`` holds the words. Here they become, at the top of each function, a recipe and a place to write.
 """
 
 import io
@@ -41,9 +41,8 @@ def train(system, recipe, seed, device, data_dir, out, log_dir, resume, **change
 
 
 def _train(name, recipe, digits, test, folder, seed, device, resume, log, team):
-    decides = {**name, "seed": seed, "train_images": len(digits.labels), **by_recipe.settings(recipe, device)}
-    if team.size > 1:  # not said of one, so that a checkpoint of before it could be more stays valid
-        decides["processes"] = team.size
+    decides = {**name, "seed": seed, "train_images": len(digits.labels), "processes": team.size}
+    decides |= by_recipe.settings(recipe, device)
     checkpoint = checkpoints.Checkpoint(folder / "checkpoint.pt", decides)
 
     def begin():
@@ -52,6 +51,7 @@ def _train(name, recipe, digits, test, folder, seed, device, resume, log, team):
             raise ValueError(
                 f"{folder} holds the checkpoint of an earlier run. Go on from it with --resume, or name another --out."
             )
+        checkpoint.load()  # what is not of this run raises here, before anything is written
         weights.write(folder / "settings.json", _json(decides))  # a folder that cannot be written to shows at once
 
     team.decide(begin)
@@ -97,10 +97,10 @@ def convert(file, percentile, v_init, input, spike_threshold, steps, seed, devic
         raise ValueError("--spike-threshold is for --input poisson; a constant input has no spikes.")
     cnn = _trained("cnn-to-snn", file)[0].to(_device(device))
     digits, test = (data.mnist(part, root=data_dir) for part in (True, False))
-    out.mkdir(parents=True, exist_ok=True)
     encode = partial(encoding.poisson, gain=1 / spike_threshold) if input == "poisson" else encoding.direct
     asked = dict(percentile=percentile, v_init=v_init, input=input, spike_threshold=spike_threshold, steps=steps)
     snn = by_recipe.spiking(cnn, digits, asked)
+    out.mkdir(parents=True, exist_ok=True)
     seen = conversion.simulate(snn, test, steps, encode, seed=seed)
     _save_conversion(out, seen, training.accuracy(cnn, test, lambda images: images), asked | {"seed": seed})
 
