@@ -5,8 +5,6 @@ the memory set. Before anything is timed, all libraries must agree on spikes and
 benchmarks/results/speed.json and the table of the README. Needs: pip install --editable ".[bench]". Takes minutes.
 """
 
-import subprocess
-import sys
 import time
 from itertools import pairwise
 
@@ -193,16 +191,6 @@ def against_time():
     }
 
 
-def imports():
-    """Seconds to import torch, and to import this package's networks, encoders and training with it."""
-    wanted = {"torch": "import torch", "package": "from snn_helpers import encoding, networks, training"}
-    works = {
-        name: lambda code=code: subprocess.run([sys.executable, "-c", code], check=True)
-        for name, code in wanted.items()
-    }
-    return interleaved(works)
-
-
 def text(content):
     """The rows as Markdown: milliseconds of ours, and how many times as long the others take; and the rest."""
     others = "snnTorch", "SpikingJelly", "Norse"
@@ -215,13 +203,12 @@ def text(content):
         ratios = [f"{seconds[who] / ours:.1f} x" if who in seconds else "" for who in others]
         above = f"{ours / seconds['floor']:.2f} x" if "floor" in seconds else ""
         lines.append([row["work"], row["T"], _ms(ours), half, *ratios, above])
-    length, load = content["time_against_steps"], content["import_seconds"]
+    length = content["time_against_steps"]
     longer = length["seconds"]["256"] / length["seconds"]["8"]
     return (
         f"{markdown(header, lines)}\n\n"
-        f"Time grows like T: 256 steps take {longer:.0f} times as long as 8, which are 32 times fewer; in a fit of "
-        f"a + b T + c T² to six lengths the last term makes {length['square_share_at_256']:+.0%} at T = 256. To import "
-        f"the package takes {load['package']:.1f} s, torch alone {load['torch']:.1f} s."
+        f"Time and T: 256 steps take {longer:.0f} times as long as 8, which are 32 times fewer; in a fit of "
+        f"a + b T + c T² to six lengths the last term makes {length['square_share_at_256']:+.0%} at T = 256."
     )
 
 
@@ -238,7 +225,6 @@ def main():
             print(row, flush=True)
             content["rows"].append(row)
     content["time_against_steps"] = against_time()
-    content["import_seconds"] = imports()
     save("speed", content)
     into_readme("speed", text(content))
     print(text(content), f"\n{time.time() - start:.0f} s")
