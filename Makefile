@@ -28,6 +28,7 @@ site: $(VENV)/installed
 # the README; half an hour
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/busy.py
 	$(BIN)/python benchmarks/step_memory.py

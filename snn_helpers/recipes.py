@@ -160,8 +160,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 RECIPES["hidden-layer"]["best"] = replace(
     RECIPES["hidden-layer"]["fast"],
     network=partial(networks.hidden_layer, spike=surrogates.fast_sigmoid(5)),
-    epochs=20,
-    augment=partial(random_affine, turn=5, zoom=0.04, shift=0.7),
+    epochs=30,
+    augment=partial(random_affine, turn=7, zoom=0.06, shift=1, bend=0.5),
 )
 RECIPES["cnn-to-snn"]["best"] = replace(
     RECIPES["cnn-to-snn"]["fast"],
