@@ -18,7 +18,9 @@ SHA256 = {
     "test-images.gz": "197e111ae341b0770be9011ac5e622d0e6cd1c640b32eb0de5dc1dd26cc6e182",
     "test-labels.gz": "b91679a0acfe4ba0e50a2437a903084cba1f5f92592b016a25a7dfd00455798b",
     "csnn-fast.safetensors": "57aba915d605d0660e33a1d4f11aee81eb23aecee2e3cb606e931f509dcc904f",
+    "hidden-layer-best.safetensors": "de88cd4466e720ab9811db16f91e73939d282cdcc91eaae3962ce5720b6104e1",
     "hidden-layer-fast.safetensors": "05aa87b78d4acff4979d81a695ef009ffd922c031c746c7b6078e3a3f318b497",
+    "cnn-to-snn-best.safetensors": "d964d8c61ffd2a765e88db3aa02f0f834db9bf1e5dd6a3dc646bcac61cf60219",
     "cnn-to-snn-fast.safetensors": "0ed1189f59d500ca2f33e22e4c4cd462ba40acc207de23c7da3f75f83bf0e3be",
     "single-layer-fast.safetensors": "6e56c322cb2f779f79fa24e2f133de2dc3621ae99fc4621b0f3c332bf7f1108f",
 }
