@@ -15,7 +15,7 @@ from torch import nn
 from snn_helpers import assets, data, neurons, recipes, training, weights
 from snn_helpers.runs import by_recipe
 
-PUBLISHED = {"single-layer": "", "hidden-layer": "", "csnn": "", "cnn-to-snn": " of its CNN, other digits"}
+PUBLISHED = {"single-layer": "", "hidden-layer": "", "csnn": "", "cnn-to-snn": "CNN, other digits: "}
 
 
 class InSnnTorch(nn.Module):
@@ -62,7 +62,7 @@ def recorded(system, name):
 def text(content):
     rows = []
     for system, others in PUBLISHED.items():
-        row = [f"`{system}`", f"{weights.published(system)['test_accuracy']:.2%}{others}"]
+        row = [f"`{system}`", f"{others}{weights.published(system)['test_accuracy']:.2%}"]
         for name in "reference", "fast", "best":
             found = recorded(system, name) if name in recipes.RECIPES[system] else None
             row.append(f"{mean(found):.2f} ± {stdev(found):.2f} %" if found else "")
@@ -73,7 +73,10 @@ def text(content):
         for name, share in names.items()
     )
     table = markdown(["", "published", "`reference`", "`fast`", "`best`"], rows)
-    return f"{table}\n\nThe weights that come with the package, of seed 0, run by snnTorch's own `Leaky`: {again}."
+    return (
+        f"{table}\n\nThe weights that come with the package, of seed 0, run by snnTorch's own `Leaky`: {again}. Some "
+        "of them are stored with half as many bits, so a digit or two may differ."
+    )
 
 
 def main():

@@ -180,9 +180,10 @@ def step_curves(curves, target=None, *, low=0, title=""):
     """
     figure = Figure(figsize=(8, 3))
     ax = figure.subplots()
-    for mark, (name, curve) in zip("oxs^.", curves.items(), strict=False):
+    looks = ("C0", "o"), ("C1", "x"), ("C3", "s"), ("C4", "^"), ("0.5", ".")  # C2 is the CNN's green
+    for (colour, mark), (name, curve) in zip(looks, curves.items(), strict=False):
         percent = [100 * float(share) for share in curve]
-        ax.plot(range(1, len(curve) + 1), percent, label=name, marker=mark, markersize=3.5, linewidth=1)
+        ax.plot(range(1, len(curve) + 1), percent, colour, label=name, marker=mark, markersize=3.5, linewidth=1)
     if target is not None:
         ax.axhline(100 * target, **plots.LINES["target"], label="the CNN")
     ax.set(xlabel="time step", ylabel="accuracy [%]", ylim=(low, 100 + 0.02 * (100 - low)))
