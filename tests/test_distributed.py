@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from snn_helpers import data, losses, networks, recipes, training, weights
 from snn_helpers.__main__ import main
 from snn_helpers.encoding import direct
-from snn_helpers.runs import checkpoints, distributed, loop
+from snn_helpers.runs import distributed, loop
 from snn_helpers.surrogates import fast_sigmoid
 
 NETS = {
@@ -161,13 +161,6 @@ def test_one_of_them_writes_the_log(few, tmp_path):
     run = train(2, few, tmp_path, "single-layer", "-T", "2", "--epochs", "1", "--log-dir", tmp_path / "log")
     _, errors = run.communicate()
     assert run.returncode == 0 and len(list((tmp_path / "log").iterdir())) == 1, errors
-
-
-def test_a_checkpoint_that_does_not_say_is_of_one_process(tmp_path):
-    checkpoints.Checkpoint(tmp_path / "c.pt", {"seed": 1}).save({"x": 3})
-    assert checkpoints.Checkpoint(tmp_path / "c.pt", {"seed": 1, "processes": 1}).load() == {"x": 3}
-    with pytest.raises(ValueError, match="with processes 1, wanted one with 4"):
-        checkpoints.Checkpoint(tmp_path / "c.pt", {"seed": 1, "processes": 4}).load()
 
 
 def test_what_all_of_them_refuse_is_said_once(few, tmp_path):

@@ -278,7 +278,9 @@ def test_a_network_goes_on_with_recomputing_too():
 def test_records_that_do_not_fit_are_refused():
     net = networks.SNN(nn.Linear(5, 11), nn.Linear(11, 3), beta=0.9)
     records = net(torch.rand(4, 2, 5))
-    with pytest.raises(ValueError, match=r"SNN: initial must be the list of Records .* one a layer \(2\), got a list of 1"):
+    with pytest.raises(
+        ValueError, match=r"SNN: initial must be the list of Records .* one a layer \(2\), got a list of 1"
+    ):
         net(torch.rand(4, 2, 5), initial=records[-1:])
     with pytest.raises(ValueError, match=r"one a layer \(2\), got a Record of 2"):
         net(torch.rand(4, 2, 5), initial=records[-1])

@@ -118,7 +118,7 @@ def test_a_recipe_runs_and_follows_its_seed(system, name):
 
 def test_missing_results_say_how_to_get_them():
     with pytest.raises(
-        FileNotFoundError, match=r"has no runs of nothing-fast, only of cnn-to-snn-fast.*python -m snn_helpers train"
+        FileNotFoundError, match=r"has no runs of nothing-fast, only of .*cnn-to-snn-fast.*python -m snn_helpers train"
     ):
         weights.recorded("nothing", "fast")
 

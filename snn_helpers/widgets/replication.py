@@ -24,8 +24,8 @@ def replication_table(history, by_bits):
         (
             f"**{published['test_accuracy']:.2%}** of the test digits after {published['epochs']} epochs",
             "$\\beta$, reset, slope of the surrogate, what the cross entropy is of: not given; one run",
-            f"{settings['neuron']}; {settings['loss']}; what was open, chosen for accuracy on the last 5,000 training "
-            "digits",
+            f"`{settings['layer']}`; `{settings['loss']}`; what was open, chosen for accuracy on the last 5,000 "
+            "training digits",
             f"{_all(reference)} after the last epoch; {ahead} of {len(reference)} seeds above the report",
         ),
         (
