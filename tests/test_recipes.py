@@ -2,13 +2,16 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
 from snn_helpers import data, networks, recipes, training, weights
 from snn_helpers.runs import by_recipe
 
+ROOT = Path(__file__).parents[1]
 # what the mean of three seeds has to reach on all 10,000 test images
 AT_LEAST = {
     ("single-layer", "reference"): 0.922,
@@ -185,3 +188,51 @@ def test_a_run_says_which_precision_it_chose(monkeypatch):
         monkeypatch.setattr(by_recipe, "best_precision", lambda device, chosen=chosen: chosen)
         record = by_recipe.run(recipe, few, few, seed=0, progress=False)[1]
         assert record["settings"]["precision"] == str(chosen).removeprefix("torch.")
+
+
+def words_of(notebook, cell):
+    book = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", 4)
+    return next(c.source for c in book.cells if c.id == cell)
+
+
+def mean_of(system, name, step=-1):
+    runs = weights.recorded(system, name)
+    return sum(run["accuracy_per_step"][step] if step >= 0 else run["test_accuracy"] for run in runs) / len(runs)
+
+
+def test_what_notebook_06_says_of_the_hidden_layers_best_run():
+    said = words_of("06_convolutional_snn", "06-102")
+    assert "Thirty epochs on bent digits do not bring the hidden layer to where the convolutions are after one." in said
+    assert "this network has also eight times as many weights" in said
+    best, fast = recipes.RECIPES["hidden-layer"]["best"], recipes.RECIPES["csnn"]["fast"]
+    assert (best.epochs, fast.epochs) == (30, 1) and best.augment.keywords["bend"]
+    assert mean_of("hidden-layer", "best") < mean_of("csnn", "fast")
+    large, small = (by_recipe.settings(recipe, "cpu")["parameters"] for recipe in (fast, best))
+    assert round(large / small) == 8
+
+
+def test_what_notebook_07_says_of_the_longer_runs():
+    assert "twelve times" in words_of("07_cnn_to_snn", "07-c18") and "12 epochs" in words_of("07_cnn_to_snn", "07-067")
+    assert "for 18 epochs" in words_of("07_cnn_to_snn", "07-067") and "30 epochs" in words_of("07_cnn_to_snn", "07-067")
+    cnn, csnn = recipes.RECIPES["cnn-to-snn"], recipes.RECIPES["csnn"]
+    assert (cnn["fast"].epochs, cnn["best"].epochs, csnn["best"].epochs) == (12, 30, 18)
+    for key, value in cnn["fast"].augment.keywords.items():
+        assert cnn["best"].augment.keywords[key] > value, "turned, scaled and moved further"
+    gained = mean_of("csnn", "best") - mean_of("csnn", "fast")
+    assert gained > 0.003, "more than the converted network is ahead at four steps"
+    assert abs(mean_of("csnn", "best") - mean_of("cnn-to-snn", "fast", 4)) < 0.001, "level"
+    assert mean_of("cnn-to-snn", "best", 4) > mean_of("cnn-to-snn", "fast", 4)
+    spikes = [[sum(run["spikes_per_image"]) for run in weights.recorded("cnn-to-snn", n)] for n in ("fast", "best")]
+    assert all(best < fast for fast, best in zip(*spikes, strict=True)), "in every seed fewer"
+
+
+def test_what_the_readme_says_of_published_figures():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    published = {system: weights.published(system) for system in recipes.RECIPES}
+    assert published["single-layer"]["of"] == "best of 100 test evaluations of one run"
+    epochs = published["single-layer"]["epochs"], recipes.RECIPES["single-layer"]["reference"].epochs
+    assert "best of 100 evaluations of one run of {} epochs (here {})".format(*epochs) in readme
+    assert "9,984" in published["csnn"]["of"] and "`csnn` on 9,984 digits" in readme
+    assert f"(an older text of it says {100 * published['csnn']['another_readme']['test_accuracy']:.2f} %)" in readme
+    steps = [recipe.convert["steps"] for recipe in recipes.RECIPES["cnn-to-snn"].values()]
+    assert "after conversion, in {}, {} and {} steps".format(*steps) in readme
