@@ -314,6 +314,8 @@ def test_the_table_of_claims_says_what_was_recorded():
     reference = [run["test_accuracy"] for run in weights.recorded("hidden-layer", "reference")]
     assert "96.34%" in first[0] and all(f"{share:.2%}" in first[3] for share in reference)
     assert "3 of 3 seeds above the report" in first[3] and min(reference) > 0.9634
+    neuron = recipes.RECIPES["hidden-layer"]["reference"].network().extra_repr()
+    assert f"`{neuron}`; `ce_rate_loss`; what was open" in first[2] and "slope=4" in neuron
     after = [run["history"]["test_accuracy"][0] for run in weights.recorded("hidden-layer", "reference")]
     assert "78.33%" in begun[0] and all(f"{share:.2%}" in begun[3] for share in (0.71234, 0.8612, *after))
     for run, other in zip(weights.recorded("hidden-layer", "fast"), weights.recorded("mlp-twin", "fast"), strict=True):
