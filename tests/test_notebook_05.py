@@ -15,7 +15,7 @@ import record_twin
 import torch
 import torch.nn.functional as F
 
-from snn_helpers import assets, data, losses, networks, neurons, plots, surrogates, training, weights, widgets
+from snn_helpers import assets, data, losses, networks, neurons, plots, recipes, surrogates, training, weights, widgets
 from snn_helpers.encoding import poisson
 from snn_helpers.exercises import grade, nb05_loop
 from snn_helpers.neurons import Record, lif
