@@ -75,7 +75,7 @@ def text(content):
     table = markdown(["", "published", "`reference`", "`fast`", "`best`"], rows)
     return (
         f"{table}\n\nThe weights that come with the package, of seed 0, run by snnTorch's own `Leaky`: {again}. Some "
-        "of them are stored with half as many bits, so a digit or two may differ."
+        "of them are stored with half as many bits, so the number that is right may differ by a digit or two."
     )
 
 

@@ -203,7 +203,7 @@ def mean_of(system, name, step=-1):
 def test_what_notebook_06_says_of_the_hidden_layers_best_run():
     said = words_of("06_convolutional_snn", "06-102")
     assert "Thirty epochs on bent digits do not bring the hidden layer to where the convolutions are after one." in said
-    assert "this network has also eight times as many weights" in said
+    assert "the convolutional network has also eight times as many weights" in said
     best, fast = recipes.RECIPES["hidden-layer"]["best"], recipes.RECIPES["csnn"]["fast"]
     assert (best.epochs, fast.epochs) == (30, 1) and best.augment.keywords["bend"]
     assert mean_of("hidden-layer", "best") < mean_of("csnn", "fast")
@@ -218,8 +218,6 @@ def test_what_notebook_07_says_of_the_longer_runs():
     assert (cnn["fast"].epochs, cnn["best"].epochs, csnn["best"].epochs) == (12, 30, 18)
     for key, value in cnn["fast"].augment.keywords.items():
         assert cnn["best"].augment.keywords[key] > value, "turned, scaled and moved further"
-    gained = mean_of("csnn", "best") - mean_of("csnn", "fast")
-    assert gained > 0.003, "more than the converted network is ahead at four steps"
     assert abs(mean_of("csnn", "best") - mean_of("cnn-to-snn", "fast", 4)) < 0.001, "level"
     assert mean_of("cnn-to-snn", "best", 4) > mean_of("cnn-to-snn", "fast", 4)
     spikes = [[sum(run["spikes_per_image"]) for run in weights.recorded("cnn-to-snn", n)] for n in ("fast", "best")]
