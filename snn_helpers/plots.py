@@ -15,6 +15,7 @@ import torch
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -193,13 +194,16 @@ def tally(
 
 
 def confusion(counts: Array, ax: Axes | None = None, **style: Any) -> Axes:
-    """How often class i (row) was called class j (column): counts [C, C], each row shown as a share of its class."""
+    """How often class i (row) was called class j (column): counts [C, C].
+
+    Each row is shown as a share of its class, its colour by the cube root of that: a rare error is seen too.
+    """
     ax, counts = _axes(ax), _array(counts)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    ax.imshow(share, **{"cmap": "cividis", "vmin": 0, "vmax": 1, **style})
+    picture = ax.imshow(share, **{"cmap": "cividis", "norm": PowerNorm(1 / 3, 0, 1), **style})
     for (i, j), count in np.ndenumerate(counts):
         if count:
-            shade = "black" if share[i, j] > 0.5 else "white"
+            shade = "black" if picture.norm(share[i, j]) > 0.5 else "white"
             ax.text(j, i, f"{count:.0f}", ha="center", va="center", fontsize=7, color=shade)
     ticks = np.arange(len(counts))
     ax.set(xticks=ticks, yticks=ticks, xlabel="answer", ylabel="digit")

@@ -140,6 +140,8 @@ def test_a_confusion_has_the_digits_as_rows_each_a_share_of_its_class():
         ((1, 1), "5"),
     }
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("answer", "digit")
+    assert ax.images[0].norm(0.001) >= 0.1, "one error in a thousand does not have the colour of none"
+    assert [text.get_color() for text in ax.texts] == ["black", "black", "black"]  # 0.2 is bright by now
 
 
 def test_a_history_has_its_running_mean_where_the_batches_are():
