@@ -207,7 +207,7 @@ def text(content):
     longer = length["seconds"]["256"] / length["seconds"]["8"]
     return (
         f"{markdown(header, lines)}\n\n"
-        f"Time and T: 256 steps take {longer:.0f} times as long as 8, which are 32 times fewer; in a fit of "
+        f"Time and T: 32 times as many steps (256 after 8) take {longer:.0f} times as long; in a fit of "
         f"a + b T + c T² to six lengths the last term makes {length['square_share_at_256']:+.0%} at T = 256."
     )
 

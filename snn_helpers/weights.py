@@ -42,9 +42,10 @@ def save(net: torch.nn.Module, path: str | Path, about: dict, *, dtype: torch.dt
 def load(net: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     """Fill ``net`` with the weights of a file of ``save``, and return it.
 
-    Raises FileNotFoundError if there is none, ValueError, with its name, if it is damaged or of another network.
+    Raises FileNotFoundError if there is none, IsADirectoryError for a folder, ValueError, with the file's name, if it
+    is damaged or of another network.
     """
-    content = Path(path).read_bytes()
+    content = _file(path).read_bytes()
     try:
         tensors = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
@@ -60,13 +61,20 @@ def load(net: torch.nn.Module, path: str | Path) -> torch.nn.Module:
 def about(path: str | Path) -> dict:
     """What ``save`` wrote into the header of a file, a dict; {} if the file says nothing.
 
-    Raises FileNotFoundError if there is none, ValueError, with its name, if it is damaged.
+    Raises FileNotFoundError if there is none, IsADirectoryError for a folder, ValueError, with the file's name, if it
+    is damaged.
     """
     try:
-        with safetensors.safe_open(path, "pt") as file:
+        with safetensors.safe_open(_file(path), "pt") as file:
             return json.loads((file.metadata() or {}).get("about", "{}"))
     except safetensors.SafetensorError as error:
         raise ValueError(f"weights: {path} is damaged, or no safetensors file ({error}).") from error
+
+
+def _file(path: str | Path) -> Path:
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"weights: wanted a .safetensors file, got the folder {path}. Name the file in it.")
+    return Path(path)
 
 
 def trained(system: str, name: str) -> torch.nn.Module:

@@ -37,6 +37,9 @@ def fails(capsys, *arguments):
         (["train", "csnn", "--lr", "-1"], "--lr: must be a number above 0, got -1"),
         (["train", "csnn", "--lr", "much"], "--lr: must be a number above 0, got much"),
         (["train", "csnn", "--epochs", "0.5"], "--epochs: must be a whole number"),
+        (["train", "csnn", "--seed", str(2**70)], r"--seed: must be a whole number from 0 to 2\*\*32 - 1, got 118"),
+        (["evaluate", "csnn", "--weights", "."], r"weights: wanted a .safetensors file, got the folder \.\. Name the"),
+        (["convert", "--weights", "."], r"weights: wanted a .safetensors file, got the folder \."),
         (["train", "csnn", "--beta", "2"], r"--beta: must be in \[0, 1\], got 2"),
         (["train", "csnn", "--tau", "2", "--beta", "0.5"], "not allowed with"),
         (
@@ -52,8 +55,8 @@ def fails(capsys, *arguments):
         ),
         (["evaluate", "cnn", "-T", "5"], "evaluate the converted cnn with: convert --steps"),
         (
-            ["evaluate", "csnn", "--recipe", "best"],
-            "no weights of csnn's recipe 'best', only of fast. Make them: .* train csnn --recipe best",
+            ["evaluate", "csnn", "--recipe", "reference"],
+            "no weights of csnn's recipe 'reference', only of fast.* Make them: .* train csnn --recipe reference",
         ),
         (["evaluate", "single-layer", "--recipe", "best"], "single-layer has no recipe 'best'. There are: reference, "),
         (["convert", "--spike-threshold", "2"], "--spike-threshold is for --input poisson"),

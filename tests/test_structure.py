@@ -1,6 +1,7 @@
 """What the repository promises about itself: notebooks well kept, one list of dependencies, nothing private."""
 
 import ast
+import base64
 import os
 import re
 import subprocess
@@ -272,3 +273,10 @@ def test_importing_the_package_loads_nothing_slow_and_prints_nothing():
     code = "import sys, snn_helpers; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("False False\n", "")
+
+
+def test_the_readmes_heatmap_is_the_picture_of_notebook_02():
+    shown = (ROOT / "docs" / "pictures" / "membrane_heatmap.png").read_bytes()
+    outputs = [output for cell in nbformat.read(NOTEBOOKS[2], 4).cells for output in cell.get("outputs", [])]
+    saved = [base64.b64decode(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {})]
+    assert shown in saved, "python tools/build_pictures.py draws it anew"

@@ -1,4 +1,4 @@
-"""Files that come with the package, each held to its checksum.
+"""Files that come with the package; digits and weights are held to their checksums.
 
 train-*.gz       MNIST's first 10,000 training images and labels (LeCun, Cortes, Burges), by tools/make_sample.py
 test-*.gz        its 10,000 test images and labels, by the same

@@ -55,7 +55,7 @@ def parser():
         "--loss", choices=["ce_rate", "ce_count", "mse_rate"], help="of the output spikes (default: the recipe's)"
     )
     train.add_argument(
-        "--seed", type=int, default=0, help="initial weights, order and encoding follow from it (default: %(default)s)"
+        "--seed", type=_seed, default=0, help="initial weights, order and encoding follow from it (default: %(default)s)"
     )
     _common(train)
     train.add_argument("--log-dir", type=Path, help="folder for TensorBoard's scalars (pip install tensorboard)")
@@ -66,11 +66,11 @@ def parser():
     evaluate.add_argument(
         "--recipe",
         choices=["reference", "fast", "best"],
-        help="what the weights were trained by; a file of train says it itself, and the bundled ones are of fast",
+        help="what the weights were trained by (default: what the file says of itself, else fast)",
     )
     evaluate.add_argument("--weights", dest="file", type=Path, help="a .safetensors file of train (default: ours)")
     evaluate.add_argument("--steps", "-T", type=_whole, help="time steps an image (default: those of the training)")
-    evaluate.add_argument("--seed", type=int, help="of the encoding (default: that of the training)")
+    evaluate.add_argument("--seed", type=_seed, help="of the encoding (default: that of the training)")
     _common(evaluate, out=False)
 
     convert = commands.add_parser(
@@ -79,7 +79,7 @@ def parser():
         description="Writes OUT/cnn-to-snn.json, -accuracy.png (accuracy after every step) and -confusion.npy "
         "(the confusion matrix after every step, [T, 10, 10]).",
     )
-    convert.add_argument("--weights", dest="file", type=Path, help="a .safetensors file of train cnn (default: ours)")
+    convert.add_argument("--weights", dest="file", type=Path, help="a .safetensors file of train cnn (default: ours, of fast)")
     convert.add_argument(
         "--percentile",
         type=_above_0,
@@ -92,7 +92,7 @@ def parser():
         default=0.5,
         help="membrane before the first step, as a share of the threshold (default: %(default)s)",
     )
-    convert.add_argument("--input", choices=["constant", "poisson"], default="constant", help="(default: %(default)s)")
+    convert.add_argument("--input", choices=["constant", "poisson"], default="constant", help="pixels at every step, or spikes (default: %(default)s)")
     convert.add_argument(
         "--spike-threshold",
         type=_above_0,
@@ -100,7 +100,7 @@ def parser():
         help="a pixel x fires with probability x / this; Poisson input only (default: %(default)s)",
     )
     convert.add_argument("--steps", "-T", type=_whole, default=20, help="simulation steps (default: %(default)s)")
-    convert.add_argument("--seed", type=int, default=0, help="of the Poisson input (default: %(default)s)")
+    convert.add_argument("--seed", type=_seed, default=0, help="of the Poisson input (default: %(default)s)")
     _common(convert)
     return whole
 
@@ -131,5 +131,6 @@ def _number(kind, fits, wanted):
 
 
 _whole = _number(int, lambda value: value >= 1, "a whole number of at least 1")
+_seed = _number(int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 2**32 - 1")
 _above_0 = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
 _share = _number(float, lambda value: 0 <= value <= 1, "in [0, 1]")
