@@ -55,7 +55,10 @@ def parser():
         "--loss", choices=["ce_rate", "ce_count", "mse_rate"], help="of the output spikes (default: the recipe's)"
     )
     train.add_argument(
-        "--seed", type=_seed, default=0, help="initial weights, order and encoding follow from it (default: %(default)s)"
+        "--seed",
+        type=_seed,
+        default=0,
+        help="initial weights, order and encoding follow from it (default: %(default)s)",
     )
     _common(train)
     train.add_argument("--log-dir", type=Path, help="folder for TensorBoard's scalars (pip install tensorboard)")
@@ -79,7 +82,9 @@ def parser():
         description="Writes OUT/cnn-to-snn.json, -accuracy.png (accuracy after every step) and -confusion.npy "
         "(the confusion matrix after every step, [T, 10, 10]).",
     )
-    convert.add_argument("--weights", dest="file", type=Path, help="a .safetensors file of train cnn (default: ours, of fast)")
+    convert.add_argument(
+        "--weights", dest="file", type=Path, help="a .safetensors file of train cnn (default: ours, of fast)"
+    )
     convert.add_argument(
         "--percentile",
         type=_above_0,
@@ -92,7 +97,12 @@ def parser():
         default=0.5,
         help="membrane before the first step, as a share of the threshold (default: %(default)s)",
     )
-    convert.add_argument("--input", choices=["constant", "poisson"], default="constant", help="pixels at every step, or spikes (default: %(default)s)")
+    convert.add_argument(
+        "--input",
+        choices=["constant", "poisson"],
+        default="constant",
+        help="pixels at every step, or spikes (default: %(default)s)",
+    )
     convert.add_argument(
         "--spike-threshold",
         type=_above_0,
