@@ -267,6 +267,10 @@ def test_the_readme_gives_the_times_of_the_notebooks_header(path):
         if line.startswith("| [") and path.name in line
     )
     assert row.endswith(f"| {read} min | {run} s |")
+    if path != NOTEBOOKS[0]:  # which has the map
+        mapped = "".join(cell.source for cell in nbformat.read(NOTEBOOKS[0], 4).cells)
+        question = row.replace("notebooks/", "").removesuffix(f" {read} min | {run} s |")
+        assert question in mapped, "the same question in both"
 
 
 def test_importing_the_package_loads_nothing_slow_and_prints_nothing():
