@@ -170,11 +170,11 @@ RECIPES["cnn-to-snn"]["best"] = replace(
 )
 RECIPES["csnn"]["best"] = replace(
     RECIPES["csnn"]["fast"],
-    steps=5,
-    epochs=18,
+    steps=3,
+    epochs=22,
     batch_size=64,
     lr=2e-3,
     test_every=None,
-    augment=partial(random_affine, turn=12, zoom=0.11, shift=2),
+    augment=partial(random_affine, turn=12, zoom=0.11, shift=2, bend=0.5),
     readout=losses.count_then_membrane,
 )

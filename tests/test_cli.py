@@ -56,7 +56,7 @@ def fails(capsys, *arguments):
         (["evaluate", "cnn", "-T", "5"], "evaluate the converted cnn with: convert --steps"),
         (
             ["evaluate", "csnn", "--recipe", "reference"],
-            "no weights of csnn's recipe 'reference', only of fast.* Make them: .* train csnn --recipe reference",
+            "no weights of csnn's recipe 'reference', only of fast, best. Make them: .* train csnn --recipe reference",
         ),
         (["evaluate", "single-layer", "--recipe", "best"], "single-layer has no recipe 'best'. There are: reference, "),
         (["convert", "--spike-threshold", "2"], "--spike-threshold is for --input poisson"),

@@ -17,6 +17,7 @@ SHA256 = {
     "train-labels.gz": "4e8b4ac90e302aa725dd50c14268e8630d3941e30cf889ea15dfa1a6dedf8665",
     "test-images.gz": "197e111ae341b0770be9011ac5e622d0e6cd1c640b32eb0de5dc1dd26cc6e182",
     "test-labels.gz": "b91679a0acfe4ba0e50a2437a903084cba1f5f92592b016a25a7dfd00455798b",
+    "csnn-best.safetensors": "0140fba60fc97ec8d534d9eb809de80e89d15884aba859073adee33f51db8caf",
     "csnn-fast.safetensors": "57aba915d605d0660e33a1d4f11aee81eb23aecee2e3cb606e931f509dcc904f",
     "hidden-layer-best.safetensors": "de88cd4466e720ab9811db16f91e73939d282cdcc91eaae3962ce5720b6104e1",
     "hidden-layer-fast.safetensors": "05aa87b78d4acff4979d81a695ef009ffd922c031c746c7b6078e3a3f318b497",
