@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from pathlib import Path
 
 import nbformat
@@ -242,6 +243,12 @@ def test_what_notebook_07_says_of_who_is_ahead():
     assert min(three) < max(spiking) and min(spiking) < max(three), "three seeds cannot decide"
     assert min(run[9] for run in long) > max(spiking), "at its ten, each is above each"
     assert len(long[0]) == 10
+    book = nbformat.read(ROOT / "notebooks" / "06_convolutional_snn.ipynb", 4)
+    printed = next(c.outputs[0].text for c in book.cells if c.id == "06-100b")
+    now, then, lowest = (float(share) / 100 for share in re.findall(r"([\d.]+)%", printed))
+    assert then == spiking[0] and now - lowest > spiking[0] - short[0][2], "a tie is worth more than the lead"
+    own = weights.recorded("csnn", "fast")[0]["test_accuracy"]
+    assert 0.4 < (now - lowest) / (spiking[0] - own) < 0.6, "about half"
     spikes = [[sum(run["spikes_per_image"]) for run in weights.recorded("cnn-to-snn", n)] for n in ("fast", "best")]
     assert all(best < fast for fast, best in zip(*spikes, strict=True)), "in every seed fewer"
 
